@@ -1,0 +1,405 @@
+"""The room's wire protocol: commands in, events out. Version 1.
+
+Every frame is one JSON object in one websocket text message, tagged by `type`. PROTOCOL.md, the JSON Schema
+and the pages' TypeScript types are generated from this module, so its docstrings are the documentation.
+
+Order of a connection: the client sends `hello`, the server answers `welcome` (or closes), then the client
+sends commands and the server sends `events`, `pulse`, `ack`, `refused` and `personal` frames.
+Amounts are minor units of the shop's currency and include tax. Times are Unix milliseconds, set by the server.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, NewType
+
+from msgspec import Meta, Struct
+
+PROTOCOL_VERSION = 1
+
+ShowId = NewType("ShowId", str)
+UserId = NewType("UserId", str)
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+CommandId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
+CommentText = Annotated[str, Meta(min_length=1, max_length=300)]
+Quantity = Annotated[int, Meta(ge=1, le=99)]
+AmountMinor = Annotated[int, Meta(ge=0, le=99_999_999)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class Reaction(StrEnum):
+    HEART = "heart"
+    FIRE = "fire"
+    CLAP = "clap"
+    LAUGH = "laugh"
+    WOW = "wow"
+
+
+class ShowState(StrEnum):
+    SCHEDULED = "scheduled"
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class PictureState(StrEnum):
+    IDLE = "idle"
+    LIVE = "live"
+    AWAY = "away"
+
+
+class Offset(Struct, frozen=True):
+    """A place in the show log: a number in an epoch. A wiped Redis starts a new epoch from a snapshot."""
+
+    epoch: Annotated[str, Meta(max_length=40)]
+    number: Annotated[int, Meta(ge=0)]
+
+
+# --- what a pin shows -----------------------------------------------------------------------------------------
+
+
+class VariantCard(Struct, frozen=True, omit_defaults=True):
+    """One buyable form of a product. `available` is what can be reserved now; `buyer_limit` 0 means none."""
+
+    variant_id: str
+    title: str
+    price_minor: int
+    available: int
+    compare_at_minor: int | None = None
+    buyer_limit: int = 0
+
+
+class ProductCard(Struct, frozen=True, omit_defaults=True):
+    product_id: str
+    title: str
+    currency: str
+    variants: tuple[VariantCard, ...]
+    image_url: str | None = None
+    image_alt: str = ""
+    handle: str = ""
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+class Command(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
+    """Wants something. `id` is the client's own: a repeated id is answered again and happens once."""
+
+    id: CommandId
+
+
+class Say(Command, frozen=True, tag="say"):
+    """Write a comment, perhaps as a reply. Signed-in viewers who are not muted."""
+
+    text: CommentText
+    reply_to: Id | None = None
+
+
+class React(Command, frozen=True, tag="react"):
+    """Send reactions; clients fold taps and send a count. Answered, summed into `pulse`, not kept."""
+
+    kind: Reaction
+    count: Annotated[int, Meta(ge=1, le=20)] = 1
+
+
+class DeleteComment(Command, frozen=True, tag="delete_comment"):
+    """Moderators: take a comment away for everyone."""
+
+    comment_id: Id
+
+
+class Mute(Command, frozen=True, tag="mute"):
+    """Moderators: a person may no longer write in this room, for some time or for good (0)."""
+
+    user_id: Id
+    duration_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+
+
+class Unmute(Command, frozen=True, tag="unmute"):
+    user_id: Id
+
+
+class Pin(Command, frozen=True, tag="pin"):
+    """Producers and hosts: show a product of the run-of-show over the picture."""
+
+    product_id: Id
+
+
+class Unpin(Command, frozen=True, tag="unpin"):
+    pass
+
+
+class SetStock(Command, frozen=True, tag="set_stock"):
+    """Producers: set how many units can be reserved now."""
+
+    variant_id: Id
+    available: Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class SetPrice(Command, frozen=True, tag="set_price"):
+    """Producers: change a price. Orders already placed keep theirs."""
+
+    variant_id: Id
+    price_minor: AmountMinor
+
+
+class StartShow(Command, frozen=True, tag="start_show"):
+    """Hosts and producers: scheduled → live."""
+
+
+class EndShow(Command, frozen=True, tag="end_show"):
+    """Hosts and producers: live → ended."""
+
+
+class BuyLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """`unit_price_minor` is the price the buyer saw; a different one is refused, never charged."""
+
+    variant_id: Id
+    quantity: Quantity
+    unit_price_minor: AmountMinor
+
+
+class Buy(Command, frozen=True, tag="buy"):
+    """One tap. `order_id` (UUIDv7, made by the client) is the idempotency key of everything that follows.
+
+    Answered by `ack` with an order in state `charging` (durable) or a terminal one, or by `refused`: `sold_out`,
+    `buyer_limit`, `price_changed`, `no_card`, `no_address`, `not_signed_in`, `busy`. What follows arrives as
+    `personal` frames with the order's new state.
+    """
+
+    order_id: Annotated[str, Meta(min_length=36, max_length=36)]
+    lines: Annotated[tuple[BuyLine, ...], Meta(min_length=1, max_length=20)]
+    card_id: Id | None = None
+    address_id: Id | None = None
+    show_first_name: bool = False
+    media_time: Annotated[int, Meta(ge=0, le=4_294_967_295)] | None = None
+
+
+class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_fields=True):
+    """The first frame. A guest has no ticket; `resume` asks for what was missed since that offset."""
+
+    protocol: int
+    show_id: Id
+    ticket: Annotated[str, Meta(max_length=200)] | None = None
+    resume: Offset | None = None
+
+
+AnyCommand = (
+    Say | React | DeleteComment | Mute | Unmute | Pin | Unpin | SetStock | SetPrice | StartShow | EndShow | Buy
+)
+ClientFrame = Hello | AnyCommand
+
+
+# --- events (the show log) ------------------------------------------------------------------------------------
+
+
+class Event(Struct, frozen=True, tag_field="type", omit_defaults=True):
+    """Happened. `n` numbers the show log without gaps within an epoch; `media_time` is the picture's RTP time
+    at which it is to be shown (90 kHz, mod 2^32), None for at once."""
+
+    n: int
+    at_ms: int
+    by: str | None = None
+    media_time: int | None = None
+
+
+class Commented(Event, frozen=True, tag="commented", kw_only=True):
+    comment_id: str
+    user_id: str
+    name: str
+    text: str
+    reply_to: str | None = None
+    badge: str | None = None  # host, producer, moderator, owner
+
+
+class CommentDeleted(Event, frozen=True, tag="comment_deleted", kw_only=True):
+    comment_id: str
+
+
+class Muted(Event, frozen=True, tag="muted", kw_only=True):
+    """`until_ms` None means for good. The comments stay."""
+
+    user_id: str
+    until_ms: int | None = None
+
+
+class Unmuted(Event, frozen=True, tag="unmuted", kw_only=True):
+    user_id: str
+
+
+class Pinned(Event, frozen=True, tag="pinned", kw_only=True):
+    card: ProductCard
+
+
+class Unpinned(Event, frozen=True, tag="unpinned", kw_only=True):
+    pass
+
+
+class StockChanged(Event, frozen=True, tag="stock_changed", kw_only=True):
+    variant_id: str
+    available: int
+
+
+class PriceChanged(Event, frozen=True, tag="price_changed", kw_only=True):
+    variant_id: str
+    price_minor: int
+    compare_at_minor: int | None = None
+
+
+class ShowStarted(Event, frozen=True, tag="show_started", kw_only=True):
+    pass
+
+
+class ShowEnded(Event, frozen=True, tag="show_ended", kw_only=True):
+    pass
+
+
+class PictureChanged(Event, frozen=True, tag="picture_changed", kw_only=True):
+    """The broadcast went live, away ("back in a moment") or idle."""
+
+    state: PictureState
+
+
+class Purchased(Event, frozen=True, tag="purchased", kw_only=True):
+    """Somebody's order was paid. `first_name` only with the buyer's consent."""
+
+    product_title: str
+    quantity: int = 1
+    first_name: str | None = None
+
+
+AnyEvent = (
+    Commented
+    | CommentDeleted
+    | Muted
+    | Unmuted
+    | Pinned
+    | Unpinned
+    | StockChanged
+    | PriceChanged
+    | ShowStarted
+    | ShowEnded
+    | PictureChanged
+    | Purchased
+)
+
+
+# --- server frames --------------------------------------------------------------------------------------------
+
+
+class CommentView(Struct, frozen=True, omit_defaults=True):
+    comment_id: str
+    user_id: str
+    name: str
+    text: str
+    at_ms: int
+    reply_to: str | None = None
+    badge: str | None = None
+
+
+class Snapshot(Struct, frozen=True):
+    """A room whole, as of an offset: live join, late join and replay start from the same thing."""
+
+    offset: Offset
+    show_state: ShowState
+    picture: PictureState
+    pin: ProductCard | None
+    comments: tuple[CommentView, ...]
+    stock: dict[str, int]
+    muted: dict[str, int | None]
+
+
+class You(Struct, frozen=True, omit_defaults=True):
+    """`may` lists the command types this connection may send."""
+
+    user_id: str | None
+    name: str
+    roles: tuple[str, ...]
+    may: tuple[str, ...]
+
+
+class ServerFrame(Struct, frozen=True, tag_field="type", omit_defaults=True):
+    pass
+
+
+class Welcome(ServerFrame, frozen=True, tag="welcome", kw_only=True):
+    """`snapshot` is null when the resume offset was known; the missed events follow as `events`."""
+
+    protocol: int
+    you: You
+    now_ms: int
+    offset: Offset
+    snapshot: Snapshot | None = None
+
+
+class Events(ServerFrame, frozen=True, tag="events", kw_only=True):
+    epoch: str
+    events: tuple[AnyEvent, ...]
+
+
+class Pulse(ServerFrame, frozen=True, tag="pulse", kw_only=True):
+    """What is summed and not kept: viewers in the room, reactions since the last pulse."""
+
+    viewers: int
+    reactions: dict[str, int]
+
+
+class OrderView(Struct, frozen=True, omit_defaults=True):
+    """An order as its buyer sees it. `client_secret` only in state `action_needed` (3-D Secure)."""
+
+    order_id: str
+    state: str
+    total_minor: int
+    currency: str
+    code: str | None = None
+    message: str | None = None
+    client_secret: str | None = None
+
+
+class Ack(ServerFrame, frozen=True, tag="ack", kw_only=True):
+    """The command `id` was accepted. `n` is its event's number where it made one."""
+
+    id: str
+    n: int | None = None
+    order: OrderView | None = None
+
+
+class RefusedLine(Struct, frozen=True, omit_defaults=True):
+    """Which line of a purchase, why, and what is true instead."""
+
+    variant_id: str
+    code: str
+    available: int | None = None
+    price_minor: int | None = None
+    buyer_limit: int | None = None
+
+
+class Refused(ServerFrame, frozen=True, tag="refused", kw_only=True):
+    """The command was not carried out. `code` is stable, `reason` is for people, `retry_after_ms` when waiting helps."""
+
+    id: str | None
+    code: str
+    reason: str
+    retry_after_ms: int | None = None
+    lines: tuple[RefusedLine, ...] = ()
+
+
+class Personal(ServerFrame, frozen=True, tag="personal", kw_only=True):
+    """For this person alone: news of an order."""
+
+    order: OrderView
+
+
+AnyServerFrame = Welcome | Events | Pulse | Ack | Refused | Personal
+
+
+class CloseCode:
+    """Websocket close codes of ours (4000–4999). A client reconnects after 45xx, not after 44xx."""
+
+    BAD_HELLO = 4400
+    NOT_ADMITTED = 4401
+    REVOKED = 4403
+    NO_SUCH_SHOW = 4404
+    PROTOCOL = 4406
+    SLOW = 4508
+    GOING_AWAY = 4509
