@@ -146,7 +146,7 @@ def _lay_out(home: Path, log: Path) -> _Cluster:
 
 
 async def _initialise(cluster: _Cluster, durable: bool) -> None:
-    """Make a cluster beside its place and move it there whole: a killed first start leaves nothing half made."""
+    """Make a cluster beside its place and move it there whole: a kill leaves nothing half made."""
     partial = cluster.data.with_name("data.partial")
     shutil.rmtree(partial, ignore_errors=True)
     process = child.spawn(
