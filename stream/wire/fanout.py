@@ -1,0 +1,352 @@
+"""All that a node sends over SRTP: one thread seals and sends each frame to every viewer of it.
+
+    event loop ── open, number, send, resend, close ──▶ queue ──▶ sender thread ──▶ one UDP socket
+                                                     (bounded)    (numbers, seals, sends)
+
+A frame comes in once and goes out N times, differing only in a few header fields and the key. So the loop
+hands over the frame and the lanes (a viewer each), and the native path (`_fanout.c`) does the rest in one
+call without the GIL: libsrtp on a buffer, then `sendmmsg` with UDP GSO, where the packets of one viewer
+travel through the kernel as one. Without a compiler or off Linux the plain path (`_fanout_plain.py`) gives
+the same results.
+
+**One owner.** libsrtp contexts are not thread-safe and may be freed under a running call. Only the sender
+thread touches a lane's context, and only it lets go of it. Everything else is a command in its queue, in
+order.
+
+**Nonces.** SRTP's nonce is (key, SSRC, roll-over counter, sequence number); two plaintexts under one give
+both away. Each lane therefore remembers, per SSRC and for the last `WINDOW` sequence numbers, a fingerprint
+of what it sealed: the packet as it came, the numbering it got and its padded size. A repeat must match, and
+gets the padding of the first time, so it is byte-identical; anything else is refused and counted as `reused`.
+What is older than the window is refused as `stale`. One key can't be opened twice, so no second lane can
+repeat what the first did. Where RTX is negotiated it has an SSRC and sequence of its own and needs none of
+this.
+
+**Bounds.** The queue holds `max_queued_frames`; a frame (or resend, or RTCP packet) that finds it full is
+dropped whole, for everyone, and counted as `queue_full`: what is behind can't be caught up by queueing more.
+When the socket is full, the sender waits up to `WAIT_MS` a burst and then drops that lane's frame to its end
+(`blocked`). Commands that open, number, move and close lanes are never dropped; they are as few as the lanes.
+
+**Pace.** A keyframe of 50 and more packets in one go overruns the queue of a home router. It leaves in bursts
+of `BURST` packets a viewer, all viewers in turn, `PACE_S` apart at least.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Protocol
+
+from . import _fanout_plain as plain
+from ._srtp import SrtpKeys, context_address, function_addresses, outbound_session
+
+try:
+    from . import _fanout as native_path
+except ImportError:  # no compiler when it was installed, or not Linux
+    native_path = None  # type: ignore[assignment]
+
+__all__ = ["Fanout", "FanoutStats", "Lane", "Numbering", "SrtpKeys", "even_sizes"]
+
+log = logging.getLogger(__name__)
+
+BURST = 12
+"""Packets a viewer and burst: 15 kB, which the smallest home-router queues hold."""
+PACE_S = 0.003
+"""Between the starts of two bursts: 12 packets in 3 ms are some 40 Mbit/s."""
+WAIT_MS = 20
+"""Longest wait for room in the socket, a burst: less than the time between two frames."""
+MAX_PADDING = 64
+"""Most padding a packet gets to even out a frame: 5 % of a full one. Encoders split evenly, a few bytes
+apart."""
+
+_DROPS = ("blocked", "unreachable", "reused", "stale", "unnumbered", "malformed")
+
+
+class Lane(Protocol):
+    """One viewer's way out, opaque: made by `Fanout.open`, good until `Fanout.close`. Hash and compare by
+    identity."""
+
+    def close(self) -> None:
+        """For the sender thread alone: use `Fanout.close`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """What a lane adds, modulo the field's size, to the relay's numbers of one track."""
+
+    ssrc: int
+    payload_type: int
+    seq_delta: int
+    timestamp_delta: int
+    picture_id_delta: int = 0
+    tl0_delta: int = 0
+
+    def numbers(self) -> plain.Numbers:
+        return (
+            self.ssrc & 0xFFFFFFFF,
+            self.payload_type & 0x7F,
+            self.seq_delta & 0xFFFF,
+            self.timestamp_delta & 0xFFFFFFFF,
+            self.picture_id_delta & 0x7FFF,
+            self.tl0_delta & 0xFF,
+        )
+
+
+@dataclass(slots=True)
+class FanoutStats:
+    """Counts since the start; packets and drops are a lane's, so one packet to 500 viewers counts 500."""
+
+    native: bool
+    gso: bool
+    queued: int = 0
+    frames: int = 0
+    packets: int = 0
+    octets: int = 0
+    """UDP payload, sealed."""
+    drops: dict[str, int] = field(default_factory=dict)
+    """By cause: queue_full, blocked, unreachable, reused, stale, unnumbered, malformed."""
+    last_fanout_s: float = 0.0
+    sum_fanout_s: float = 0.0
+    """From taking a frame off the queue to its last packet's send, pauses of the pace included."""
+
+
+def even_sizes(packets: Sequence[bytes]) -> list[int]:
+    """Sizes after padding, so that neighbours are equal and one GSO train: the frame's last may stay
+    shorter."""
+    target = max(map(len, packets), default=0)
+    sizes = [_padded_size(packet, target) for packet in packets]
+    if packets:
+        sizes[-1] = len(packets[-1])
+    return sizes
+
+
+def _padded_size(packet: bytes, target: int) -> int:
+    missing = target - len(packet)
+    if 0 < missing <= MAX_PADDING and len(packet) >= 12 and missing <= plain.padding_room(packet):
+        return target
+    return len(packet)
+
+
+class Fanout:
+    """Owns the sending side of `sock`, which must be non-blocking; reading it stays the event loop's.
+
+    Every method is cheap, returns at once and is called from one thread (the loop's). `native=None` takes the
+    native path when it was built; True insists on it (RuntimeError), False declines it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, native: bool | None = None, max_queued_frames: int = 256
+    ) -> None:
+        self._family = sock.family
+        self._native = native_path is not None if native is None else native
+        self._sender = self._sender_on(sock)
+        self._max_queued_frames = max_queued_frames
+        self._queue: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._frame_ids = count(1)
+        self._keys: set[bytes] = set()
+        self._key_of: dict[Lane, bytes] = {}
+        self._stats = FanoutStats(
+            self._native, self._sender.gso, drops=dict.fromkeys((*_DROPS, "queue_full"), 0)
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fanout", daemon=True)
+        self._thread.start()
+
+    def _sender_on(self, sock: socket.socket) -> Any:
+        if not self._native:
+            log.warning("fan-out runs on the plain Python path: about five times the CPU of the native one")
+            return plain.Sender(sock)
+        if native_path is None:
+            raise RuntimeError(
+                "fanout_native_missing: stream.wire._fanout is not built; run `pip install .` again"
+            )
+        sender = native_path.Sender(sock.fileno(), *function_addresses())
+        log.info("fan-out runs on the native path, UDP GSO %s", "on" if sender.gso else "off")
+        return sender
+
+    # What a lane goes through
+
+    def open(self, keys: SrtpKeys, address: tuple[Any, ...]) -> Lane:
+        """A lane to `address` (IPv4 or IPv6, as `recvfrom` gives it). ValueError: bad keys, key in use, bad
+        address."""
+        key = keys.key + keys.salt
+        if key in self._keys:
+            raise ValueError(
+                "srtp_key_in_use: a second lane under one key could repeat a nonce; do a new handshake"
+            )
+        session = outbound_session(keys)
+        where = self._where(address)
+        lane: Lane = (
+            native_path.Lane(session, context_address(session), where)
+            if self._native
+            else plain.Lane(session, where)
+        )
+        self._keys.add(key)
+        self._key_of[lane] = key
+        return lane
+
+    def move(self, lane: Lane, address: tuple[Any, ...]) -> None:
+        """From here on this lane's packets go to `address`."""
+        self._queue.put((self._apply, lane, "move", self._where(address)))
+
+    def number(self, lane: Lane, track: int, numbering: Numbering) -> None:
+        """The lane's numbering of `track` (0 audio, 1 video, up to 3), for every `send` after this call."""
+        if not 0 <= track < plain.TRACKS:
+            raise ValueError(f"track_unknown: {track} is not under {plain.TRACKS}")
+        self._queue.put((self._apply, lane, "number", track, numbering.numbers()))
+
+    def close(self, lane: Lane) -> None:
+        """The lane is gone after what is queued; again is nothing. Its key may not come back before that."""
+        key = self._key_of.pop(lane, None)
+        if key is not None:
+            self._queue.put((self._close, lane, key))
+
+    # What goes out
+
+    def send(self, track: int, packets: Sequence[bytes], lanes: Sequence[Lane], codec: str = "") -> bool:
+        """One frame's packets, in order, to all `lanes`; False when the queue was full and nobody gets them.
+
+        A tuple of lanes that is kept between calls is not copied. `codec` "VP8" lets the picture ids be
+        renumbered.
+        """
+        return bool(lanes) and self._offer(
+            self._send, tuple(packets), tuple(lanes), track, _is_vp8(codec), None
+        )
+
+    def resend(
+        self, lane: Lane, track: int, packets: Sequence[bytes], numbering: Numbering, codec: str = ""
+    ) -> bool:
+        """The very packets that `send` got, again, under the numbering of then; or RTX packets under RTX's
+        own.
+
+        Give the packets as `send` got them: the padding is remembered here. One that differs from what was
+        sent under its sequence number is refused (`reused`), one too old is (`stale`).
+        """
+        return self._offer(self._send, tuple(packets), (lane,), track, _is_vp8(codec), numbering.numbers())
+
+    def send_rtcp(self, lane: Lane, packet: bytes) -> bool:
+        """One compound RTCP packet, sealed here; False when the queue was full."""
+        return self._offer(self._send_rtcp, lane, packet)
+
+    def stats(self) -> FanoutStats:
+        """A copy; the sender thread may be a few counts ahead."""
+        now = self._stats
+        return FanoutStats(
+            now.native,
+            bool(self._sender.gso),
+            self._queue.qsize(),
+            now.frames,
+            now.packets,
+            now.octets,
+            dict(now.drops),
+            now.last_fanout_s,
+            now.sum_fanout_s,
+        )
+
+    def stop(self) -> None:
+        """Ends the thread after the burst in hand; what is queued is not sent. The socket stays the
+        caller's."""
+        self._stopping.set()
+        self._queue.put((lambda: None,))
+        self._thread.join(timeout=5)
+
+    def _offer(self, command: Callable[..., None], *args: Any) -> bool:
+        if self._queue.qsize() >= self._max_queued_frames:
+            self._stats.drops["queue_full"] += 1
+            return False
+        self._queue.put((command, *args))
+        return True
+
+    def _where(self, address: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _normalised(self._family, address, packed=self._native)
+
+    # The sender thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            command, *args = self._queue.get()
+            try:
+                command(*args)
+            except Exception:  # a fault in one command must not silence everyone
+                log.exception("fan-out command failed")
+
+    def _apply(self, lane: Any, change: str, *args: Any) -> None:
+        getattr(lane, change)(*args)
+
+    def _close(self, lane: Lane, key: bytes) -> None:
+        lane.close()
+        self._keys.discard(key)
+
+    def _send(
+        self,
+        packets: tuple[bytes, ...],
+        lanes: tuple[Lane, ...],
+        track: int,
+        vp8: bool,
+        numbers: plain.Numbers | None,
+    ) -> None:
+        started = time.perf_counter()
+        frame = next(self._frame_ids)
+        sizes = even_sizes(packets)
+        for first in self._paced(len(packets)):
+            burst = slice(first, first + BURST)
+            self._tally(
+                self._sender.send(lanes, packets[burst], sizes[burst], track, vp8, frame, numbers, WAIT_MS)
+            )
+        self._stats.frames += 1
+        self._stats.last_fanout_s = time.perf_counter() - started
+        self._stats.sum_fanout_s += self._stats.last_fanout_s
+
+    def _paced(self, packets: int) -> Iterator[int]:
+        """The first packet of each burst, when it is due."""
+        due = time.perf_counter()
+        for first in range(0, packets, BURST):
+            early_s = due - time.perf_counter()
+            if early_s > 0:
+                time.sleep(early_s)
+            due = time.perf_counter() + PACE_S
+            if self._stopping.is_set():
+                return
+            yield first
+
+    def _send_rtcp(self, lane: Lane, packet: bytes) -> None:
+        self._tally(self._sender.send_rtcp(lane, packet))
+
+    def _tally(self, tally: tuple[int, ...]) -> None:
+        packets, octets, *drops = tally
+        self._stats.packets += packets
+        self._stats.octets += octets
+        for cause, dropped in zip(_DROPS, drops, strict=True):
+            if dropped:
+                self._stats.drops[cause] += dropped
+
+
+def _is_vp8(codec: str) -> bool:
+    return codec.rpartition("/")[2].upper() == "VP8"
+
+
+def _normalised(family: int, address: tuple[Any, ...], *, packed: bool) -> tuple[Any, ...]:
+    """`address` as the socket's family writes it: an IPv6 socket reaches IPv4 as `::ffff:a.b.c.d`.
+
+    Packed for the native path: family, address bytes, port, flow info, scope id.
+    """
+    host, port, *more = address
+    ip = ipaddress.ip_address(str(host).partition("%")[0])
+    if family == socket.AF_INET6 and ip.version == 4:
+        ip = ipaddress.IPv6Address(b"\0" * 10 + b"\xff\xff" + ip.packed)
+    elif family == socket.AF_INET and isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            raise ValueError(f"address_family: {host} is IPv6 and the socket is IPv4")
+        ip = ip.ipv4_mapped
+    flow, scope = (*more, 0, 0)[:2]
+    if not 0 < port < 65536:
+        raise ValueError(f"address_port: {port} is no port")
+    if packed:
+        return (int(family), ip.packed, port, flow, scope)
+    return (str(ip), port) if family == socket.AF_INET else (str(ip), port, flow, scope)
