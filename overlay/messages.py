@@ -4,8 +4,9 @@ Every frame is one JSON object in one websocket text message, tagged by `type`. 
 and the pages' TypeScript types are generated from this module, so its docstrings are the documentation.
 
 Order of a connection: the client sends `hello`, the server answers `welcome` (or closes), then the client
-sends commands and the server sends `events`, `pulse`, `ack`, `refused` and `personal` frames.
-Amounts are minor units of the shop's currency and include tax. Times are Unix milliseconds, set by the server.
+sends commands and the server sends `events`, `pulse`, `reset`, `ack`, `refused` and `personal` frames.
+Amounts are minor units of the shop's currency and include tax. Times are Unix milliseconds, set
+by the server.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Offset(Struct, frozen=True):
     number: Annotated[int, Meta(ge=0)]
 
 
-# --- what a pin shows -----------------------------------------------------------------------------------------
+# --- what a pin shows -----------------------------------------------------------------------------------
 
 
 class VariantCard(Struct, frozen=True, omit_defaults=True):
@@ -70,6 +71,8 @@ class VariantCard(Struct, frozen=True, omit_defaults=True):
 
 
 class ProductCard(Struct, frozen=True, omit_defaults=True):
+    """What a pin shows of a product. `handle` is its storefront address, `image_alt` describes its picture."""
+
     product_id: str
     title: str
     currency: str
@@ -79,7 +82,7 @@ class ProductCard(Struct, frozen=True, omit_defaults=True):
     handle: str = ""
 
 
-# --- commands -------------------------------------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------------------
 
 
 class Command(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
@@ -96,7 +99,8 @@ class Say(Command, frozen=True, tag="say"):
 
 
 class React(Command, frozen=True, tag="react"):
-    """Send reactions; clients fold taps and send a count. Answered, summed into `pulse`, not kept."""
+    """Send reactions; clients fold taps and send a count. Answered, summed into `pulse`, not kept: a repeated
+    id is recognised only by the process that answered it first."""
 
     kind: Reaction
     count: Annotated[int, Meta(ge=1, le=20)] = 1
@@ -116,6 +120,8 @@ class Mute(Command, frozen=True, tag="mute"):
 
 
 class Unmute(Command, frozen=True, tag="unmute"):
+    """Moderators: the person may write again."""
+
     user_id: Id
 
 
@@ -126,7 +132,7 @@ class Pin(Command, frozen=True, tag="pin"):
 
 
 class Unpin(Command, frozen=True, tag="unpin"):
-    pass
+    """Producers and hosts: take the pinned product off the picture."""
 
 
 class SetStock(Command, frozen=True, tag="set_stock"):
@@ -162,9 +168,9 @@ class BuyLine(Struct, frozen=True, forbid_unknown_fields=True):
 class Buy(Command, frozen=True, tag="buy"):
     """One tap. `order_id` (UUIDv7, made by the client) is the idempotency key of everything that follows.
 
-    Answered by `ack` with an order in state `charging` (durable) or a terminal one, or by `refused`: `sold_out`,
-    `buyer_limit`, `price_changed`, `no_card`, `no_address`, `not_signed_in`, `busy`. What follows arrives as
-    `personal` frames with the order's new state.
+    Answered by `ack` with an order in state `charging` (durable) or a terminal one, or by `refused`:
+    `sold_out`, `buyer_limit`, `price_changed`, `no_card`, `no_address`, `not_signed_in`, `busy`. What follows
+    arrives as `personal` frames with the order's new state.
     """
 
     order_id: Annotated[str, Meta(min_length=36, max_length=36)]
@@ -185,12 +191,23 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_f
 
 
 AnyCommand = (
-    Say | React | DeleteComment | Mute | Unmute | Pin | Unpin | SetStock | SetPrice | StartShow | EndShow | Buy
+    Say
+    | React
+    | DeleteComment
+    | Mute
+    | Unmute
+    | Pin
+    | Unpin
+    | SetStock
+    | SetPrice
+    | StartShow
+    | EndShow
+    | Buy
 )
 ClientFrame = Hello | AnyCommand
 
 
-# --- events (the show log) ------------------------------------------------------------------------------------
+# --- events (the show log) ------------------------------------------------------------------------------
 
 
 class Event(Struct, frozen=True, tag_field="type", omit_defaults=True):
@@ -204,6 +221,8 @@ class Event(Struct, frozen=True, tag_field="type", omit_defaults=True):
 
 
 class Commented(Event, frozen=True, tag="commented", kw_only=True):
+    """Somebody wrote. `reply_to` is a comment's id, which may be gone by now."""
+
     comment_id: str
     user_id: str
     name: str
@@ -213,6 +232,8 @@ class Commented(Event, frozen=True, tag="commented", kw_only=True):
 
 
 class CommentDeleted(Event, frozen=True, tag="comment_deleted", kw_only=True):
+    """The comment is gone for everyone; nothing to do where it was not shown any more."""
+
     comment_id: str
 
 
@@ -224,34 +245,42 @@ class Muted(Event, frozen=True, tag="muted", kw_only=True):
 
 
 class Unmuted(Event, frozen=True, tag="unmuted", kw_only=True):
+    """The person may write again."""
+
     user_id: str
 
 
 class Pinned(Event, frozen=True, tag="pinned", kw_only=True):
+    """The product shown over the picture from now on, in place of any other."""
+
     card: ProductCard
 
 
 class Unpinned(Event, frozen=True, tag="unpinned", kw_only=True):
-    pass
+    """No product is shown over the picture."""
 
 
 class StockChanged(Event, frozen=True, tag="stock_changed", kw_only=True):
+    """How many units of a variant can be reserved now; also true for the pinned card."""
+
     variant_id: str
     available: int
 
 
 class PriceChanged(Event, frozen=True, tag="price_changed", kw_only=True):
+    """A variant's price from now on; also true for the pinned card."""
+
     variant_id: str
     price_minor: int
     compare_at_minor: int | None = None
 
 
 class ShowStarted(Event, frozen=True, tag="show_started", kw_only=True):
-    pass
+    """The show is live."""
 
 
 class ShowEnded(Event, frozen=True, tag="show_ended", kw_only=True):
-    pass
+    """The show has ended. The room stays open for reading."""
 
 
 class PictureChanged(Event, frozen=True, tag="picture_changed", kw_only=True):
@@ -284,10 +313,12 @@ AnyEvent = (
 )
 
 
-# --- server frames --------------------------------------------------------------------------------------------
+# --- server frames --------------------------------------------------------------------------------------
 
 
 class CommentView(Struct, frozen=True, omit_defaults=True):
+    """A comment as a snapshot holds it."""
+
     comment_id: str
     user_id: str
     name: str
@@ -298,7 +329,11 @@ class CommentView(Struct, frozen=True, omit_defaults=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """A room whole, as of an offset: live join, late join and replay start from the same thing."""
+    """A room whole, as of an offset: live join, late join and replay start from the same thing.
+
+    `comments` holds the last 200 that were not deleted, oldest first. `stock` is by variant id, `muted` by
+    user id with the time in Unix ms it ends (null: for good).
+    """
 
     offset: Offset
     show_state: ShowState
@@ -319,11 +354,15 @@ class You(Struct, frozen=True, omit_defaults=True):
 
 
 class ServerFrame(Struct, frozen=True, tag_field="type", omit_defaults=True):
-    pass
+    """What the server sends. Fields that hold their default are left out; unknown ones are to be ignored."""
 
 
 class Welcome(ServerFrame, frozen=True, tag="welcome", kw_only=True):
-    """`snapshot` is null when the resume offset was known; the missed events follow as `events`."""
+    """The answer to `hello`. `offset` is where the room is now.
+
+    Without `snapshot` the resume offset was known, and the missed events follow as `events`; with it the
+    client forgets what it had and starts from the snapshot.
+    """
 
     protocol: int
     you: You
@@ -333,6 +372,8 @@ class Welcome(ServerFrame, frozen=True, tag="welcome", kw_only=True):
 
 
 class Events(ServerFrame, frozen=True, tag="events", kw_only=True):
+    """What happened since the last such frame, in order and without gaps; apply each to the room's state."""
+
     epoch: str
     events: tuple[AnyEvent, ...]
 
@@ -342,6 +383,12 @@ class Pulse(ServerFrame, frozen=True, tag="pulse", kw_only=True):
 
     viewers: int
     reactions: dict[str, int]
+
+
+class Reset(ServerFrame, frozen=True, tag="reset", kw_only=True):
+    """Forget the room's state and start from this snapshot: the log has begun a new epoch."""
+
+    snapshot: Snapshot
 
 
 class OrderView(Struct, frozen=True, omit_defaults=True):
@@ -375,7 +422,8 @@ class RefusedLine(Struct, frozen=True, omit_defaults=True):
 
 
 class Refused(ServerFrame, frozen=True, tag="refused", kw_only=True):
-    """The command was not carried out. `code` is stable, `reason` is for people, `retry_after_ms` when waiting helps."""
+    """The command was not carried out. `code` is stable, `reason` is for people, `retry_after_ms` is there
+    when waiting helps."""
 
     id: str | None
     code: str
@@ -385,12 +433,12 @@ class Refused(ServerFrame, frozen=True, tag="refused", kw_only=True):
 
 
 class Personal(ServerFrame, frozen=True, tag="personal", kw_only=True):
-    """For this person alone: news of an order."""
+    """For this person alone: news of an order. May be lost in an outage: then ask for the order over HTTP."""
 
     order: OrderView
 
 
-AnyServerFrame = Welcome | Events | Pulse | Ack | Refused | Personal
+AnyServerFrame = Welcome | Events | Pulse | Reset | Ack | Refused | Personal
 
 
 class CloseCode:
@@ -401,5 +449,38 @@ class CloseCode:
     REVOKED = 4403
     NO_SUCH_SHOW = 4404
     PROTOCOL = 4406
+    ABUSE = 4429
+    UNAVAILABLE = 4503
     SLOW = 4508
     GOING_AWAY = 4509
+
+
+CLOSE_MEANINGS: dict[int, str] = {
+    CloseCode.BAD_HELLO: "the first frame was no valid `hello`, or none came within 10 s",
+    CloseCode.NOT_ADMITTED: "the ticket is unknown, spent or expired, or the show needs one: get a new one",
+    CloseCode.REVOKED: "the session was signed out or revoked: sign in again",
+    CloseCode.NO_SUCH_SHOW: "there is no such show",
+    CloseCode.PROTOCOL: "the server does not speak this protocol version: reload the page",
+    CloseCode.ABUSE: "too many refused commands in a short time",
+    CloseCode.UNAVAILABLE: "the room cannot be opened just now: reconnect after a few seconds, with resume",
+    CloseCode.SLOW: "this connection read too slowly: reconnect with resume",
+    CloseCode.GOING_AWAY: "this process is being replaced: reconnect with resume, after a moment",
+}
+
+REFUSAL_MEANINGS: dict[str, str] = {
+    "bad_command": "the frame is no command of this protocol; `reason` names the field",
+    "not_signed_in": "guests watch and read: sign in first",
+    "not_allowed": "the person's roles do not include this",
+    "muted": "a moderator muted this person; `retry_after_ms` says until when, absent: for good",
+    "rate_limited": "too many in a short time: try again after `retry_after_ms`",
+    "unavailable": "a store did not answer: send the same command with the same id after `retry_after_ms`",
+    "no_such_comment": "the comment is gone or too old",
+    "not_live": "the show is not in a state that allows this",
+    "not_in_show": "the product is not in the show's run-of-show",
+    "busy": "earlier purchases of this connection are still being answered",
+    "sold_out": "not enough units are left; `lines` says how many",
+    "buyer_limit": "more than one person may buy; `lines` says the limit",
+    "price_changed": "the price is another by now; `lines` says it. Nothing was charged",
+    "no_card": "there is no saved card",
+    "no_address": "there is no delivery address",
+}

@@ -12,7 +12,12 @@ class Refusal(Exception):
     """A command that is not carried out: a stable code, a reason for people, and what is true instead."""
 
     def __init__(
-        self, code: str, reason: str, *, retry_after_ms: int | None = None, lines: tuple[RefusedLine, ...] = ()
+        self,
+        code: str,
+        reason: str,
+        *,
+        retry_after_ms: int | None = None,
+        lines: tuple[RefusedLine, ...] = (),
     ) -> None:
         super().__init__(reason)
         self.code, self.reason, self.retry_after_ms, self.lines = code, reason, retry_after_ms, lines
@@ -20,7 +25,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is on a connection. A guest has neither user nor session; `roles` are those held in the show's shop."""
+    """Who is on a connection. A guest has neither user nor session; `roles` are those held in the shop."""
 
     user_id: UserId | None
     session_id: str | None
@@ -41,7 +46,10 @@ class Visit:
 
 class Doorman(Protocol):
     async def admit(self, show_id: str, ticket: str | None) -> Visit:
-        """Redeem a single-use ticket (None: a guest). Raises Refusal `no_such_show`, `ticket_needed`, `bad_ticket`."""
+        """Redeem a single-use ticket (None: a guest).
+
+        Raises Refusal `no_such_show`, `ticket_needed`, `bad_ticket`.
+        """
         ...
 
 
