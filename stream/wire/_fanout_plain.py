@@ -236,7 +236,7 @@ class Sender:
     def send_rtcp(self, lane: Lane, packet: bytes) -> Tally:
         if lane._session is None:
             return Tally()
-        sealed = self._sealer.rtcp(lane._session, packet) if len(packet) <= MAX_PACKET else None
+        sealed = self._sealer.rtcp(lane._session, packet) if 8 <= len(packet) <= MAX_PACKET else None
         if sealed is None:
             return Tally(malformed=1)
         cause = self._transmit(lane, sealed, time.monotonic())
