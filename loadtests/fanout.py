@@ -1,0 +1,224 @@
+"""What a packet to a viewer costs: our sealed fan-out against a bare, unencrypted sendmmsg a packet.
+
+    python -m loadtests.fanout --json      (make bench-fanout)
+
+Both run in the same process, on the same socket, to the same receivers, frame by frame in turn, so that the
+machine's mood hits both. Every packet is delivered: the receive queues hold a keyframe and are emptied after each
+frame, and packets that don't come out count as drops. What is compared is CPU time of the sending threads; on
+loopback that includes the kernel's work of delivering, which the network card's interrupt would do elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from loadtests.stream import Shape, VideoTrack
+from stream.wire.fanout import Fanout, Lane, Numbering, SrtpKeys
+
+BAR = 0.6
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _IoVec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _MsgHdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint32),
+        ("iov", ctypes.POINTER(_IoVec)),
+        ("iov_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _MMsgHdr(ctypes.Structure):
+    _fields_ = (("header", _MsgHdr), ("sent", ctypes.c_uint))
+
+
+class BareSendmmsg:
+    """One sendmmsg a packet, to all receivers, nothing else: the yardstick."""
+
+    def __init__(self, sock: socket.socket, ports: list[int]) -> None:
+        self._sock, self._count = sock, len(ports)
+        self._iov = _IoVec()
+        self._names = [
+            ctypes.create_string_buffer(
+                socket.AF_INET.to_bytes(2, sys.byteorder)
+                + port.to_bytes(2, "big")
+                + socket.inet_aton("127.0.0.1")
+                + bytes(8),
+                16,
+            )
+            for port in ports
+        ]
+        self._messages = (_MMsgHdr * self._count)()
+        for message, name in zip(self._messages, self._names, strict=True):
+            message.header.name = ctypes.addressof(name)
+            message.header.name_length = 16
+            message.header.iov = ctypes.pointer(self._iov)
+            message.header.iov_count = 1
+
+    def send(self, packet: bytes) -> int:
+        room = ctypes.create_string_buffer(packet, len(packet))
+        self._iov.base, self._iov.length = ctypes.addressof(room), len(packet)
+        sent = 0
+        while sent < self._count:  # a call takes 1,024 messages at most
+            at = ctypes.byref(self._messages, sent * ctypes.sizeof(_MMsgHdr))
+            done = _libc.sendmmsg(self._sock.fileno(), at, self._count - sent, 0)
+            if done <= 0:
+                raise OSError(ctypes.get_errno(), "sendmmsg")
+            sent += done
+        return sent
+
+
+class Receivers:
+    """A socket a viewer, each with room for a keyframe, emptied and counted on demand."""
+
+    def __init__(self, viewers: int) -> None:
+        self._sockets = [self._socket() for _ in range(viewers)]
+        self.ports = [int(sock.getsockname()[1]) for sock in self._sockets]
+        self._room = bytearray(2048)
+
+    @staticmethod
+    def _socket() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        return sock
+
+    def empty(self) -> int:
+        """How many packets had arrived."""
+        packets = 0
+        for sock in self._sockets:
+            try:
+                while True:
+                    sock.recv_into(self._room)
+                    packets += 1
+            except BlockingIOError:
+                pass
+        return packets
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+@dataclass(slots=True)
+class Result:
+    viewers: int
+    sealed_s: float = 0.0
+    bare_s: float = 0.0
+    sealed: int = 0
+    bare: int = 0
+    drops: int = 0
+    notes: dict[str, object] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        ours, theirs = self.sealed_s / self.sealed * 1e6, self.bare_s / self.bare * 1e6
+        return {
+            "viewers": self.viewers,
+            "ratio": round(ours / theirs, 3),
+            "us_per_packet": round(ours, 3),
+            "sendmmsg_us_per_packet": round(theirs, 3),
+            "drops": self.drops,
+            **self.notes,
+        }
+
+
+class Bench:
+    def __init__(self, viewers: int, shape: Shape, profile: str) -> None:
+        self._receivers = Receivers(viewers)
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        self._sock.setblocking(False)
+        self._fanout = Fanout(self._sock)
+        self._lanes = tuple(self._lane(profile, port) for port in self._receivers.ports)
+        self._bare = BareSendmmsg(self._sock, self._receivers.ports)
+        self._track = VideoTrack(shape, ssrc=1, payload_type=96)
+        self._result = Result(viewers)
+
+    def _lane(self, profile: str, port: int) -> Lane:
+        key, salt = {"AEAD_AES_128_GCM": (16, 12), "AEAD_AES_256_GCM": (32, 12)}.get(profile, (16, 14))
+        lane = self._fanout.open(SrtpKeys(profile, os.urandom(key), os.urandom(salt)), ("127.0.0.1", port))
+        self._fanout.number(lane, 1, Numbering(ssrc=port, payload_type=96, seq_delta=port, timestamp_delta=7))
+        return lane
+
+    def run(self, seconds: float) -> Result:
+        ends = time.monotonic() + seconds
+        self._both(self._track.frame(), Result(self._result.viewers))  # warms caches, is not counted
+        while time.monotonic() < ends:
+            self._both(self._track.frame(), self._result)
+        stats = self._fanout.stats()
+        self._result.drops += sum(stats.drops.values())
+        self._result.notes = {"native": stats.native, "gso": stats.gso}
+        return self._result
+
+    def _both(self, frame: list[bytes], result: Result) -> None:
+        expected = len(frame) * len(self._lanes)
+        result.sealed_s += self._send_sealed(frame)
+        result.sealed += expected
+        result.drops += expected - self._receivers.empty()
+        sealed_sizes = [bytes(len(packet) + 16) for packet in frame]
+        started = time.thread_time()
+        for packet in sealed_sizes:
+            self._bare.send(packet)
+        result.bare_s += time.thread_time() - started
+        result.bare += expected
+        result.drops += expected - self._receivers.empty()
+
+    def _send_sealed(self, frame: list[bytes]) -> float:
+        """CPU seconds of handing the frame over and of the sender thread until it has left."""
+        before, frames = _cpu_of("fanout"), self._fanout.stats().frames
+        started = time.thread_time()
+        self._fanout.send(1, frame, self._lanes)
+        handed_over_s = time.thread_time() - started
+        while self._fanout.stats().frames == frames:
+            time.sleep(0.0005)
+        return handed_over_s + _cpu_of("fanout") - before
+
+    def close(self) -> None:
+        self._fanout.stop()
+        self._sock.close()
+        self._receivers.close()
+
+
+def _cpu_of(name: str) -> float:
+    """CPU seconds of the thread of that name."""
+    ident = next(thread.ident for thread in threading.enumerate() if thread.name == name)
+    return time.clock_gettime(time.pthread_getcpuclockid(ident or 0))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--viewers", type=int, default=500)
+    parser.add_argument("--bitrate", type=int, default=2_500_000, help="bit/s of the stream")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long to measure")
+    parser.add_argument("--profile", default="AEAD_AES_128_GCM")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, nothing else")
+    options = parser.parse_args()
+    bench = Bench(options.viewers, Shape(bitrate=options.bitrate), options.profile)
+    try:
+        figures = bench.run(options.seconds).as_json()
+    finally:
+        bench.close()
+    if not options.json:
+        print(f"{figures['viewers']} viewers, sealed against bare sendmmsg: {figures['ratio']} (bar: {BAR})")
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,134 @@
+"""A synthetic stream: the packets a steady encoder would send, without an encoder.
+
+H.264 in shape (STAP-A of SPS and PPS, then FU-A fragments; RFC 6184), so that a relay finds its keyframes, but no
+decoder would show it. Each video packet carries its place and when it was made, so that any receiver can say what
+is missing, out of order or late:
+
+    FU indicator, FU header │ "HWK1" │ frame u32 │ packet u16 │ of u16 │ made at, ns u64 │ filler
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+VIDEO_CLOCK = 90_000
+AUDIO_CLOCK = 48_000
+AUDIO_STEP = 960
+"""Samples of one 20 ms Opus packet."""
+PACKET_BYTES = 1180
+"""RTP packet with header: with the SRTP tag it stays under the 1,200 bytes that WebRTC keeps to."""
+
+_MARK = struct.Struct("!4sIHHQ")
+_MAGIC = b"HWK1"
+# Constrained Baseline 3.1, 1280×720; the fields only have to parse.
+_SPS = bytes.fromhex("6742c01fd9005005bb016a02020280000003008000001e478c1924")
+_PPS = bytes.fromhex("68ce3c80")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the stream looks like: rates in bit/s and frames/s, keyframes in packets and seconds."""
+
+    bitrate: int = 2_500_000
+    fps: int = 30
+    keyframe_every_s: float = 2.0
+    keyframe_packets: int = 50
+
+    @property
+    def gop(self) -> int:
+        return round(self.fps * self.keyframe_every_s)
+
+    def packets_in(self, frame: int) -> int:
+        """Packets of the frame's number: a keyframe's fixed count, the rest of the bitrate spread evenly."""
+        at = frame % self.gop
+        if at == 0:
+            return self.keyframe_packets
+        total = round(self.bitrate * self.keyframe_every_s / 8 / PACKET_BYTES)
+        rest, deltas = max(total - self.keyframe_packets, self.gop - 1), self.gop - 1
+        return rest * at // deltas - rest * (at - 1) // deltas
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a video packet says about itself."""
+
+    frame: int
+    packet: int
+    packets: int
+    made_at_ns: int
+
+    @property
+    def last(self) -> bool:
+        return self.packet == self.packets - 1
+
+
+def read_mark(payload: bytes) -> Mark | None:
+    """The mark in an RTP payload, or None when it has none (audio, parameter sets, another publisher)."""
+    if len(payload) < 2 + _MARK.size or payload[2:6] != _MAGIC:
+        return None
+    return Mark(*_MARK.unpack_from(payload, 2)[1:])
+
+
+def starts_keyframe(payload: bytes) -> bool:
+    """Whether this payload opens an H.264 keyframe: SPS in a STAP-A, or the first fragment of an IDR slice."""
+    if len(payload) < 4:
+        return False
+    kind = payload[0] & 0x1F
+    return (kind == 24 and payload[3] & 0x1F == 7) or (kind == 28 and payload[1] & 0x9F == 0x85)
+
+
+class VideoTrack:
+    """Numbers and fills frames. One `frame()` a frame interval."""
+
+    def __init__(self, shape: Shape, ssrc: int, payload_type: int, seq: int = 1000) -> None:
+        self.shape = shape
+        self._ssrc, self._payload_type = ssrc, payload_type
+        self._seq, self._frames = seq, count()
+
+    def frame(self, made_at_ns: int | None = None) -> list[bytes]:
+        """The next frame's RTP packets; of nearly equal size, as encoders cut them."""
+        number = next(self._frames)
+        packets = self.shape.packets_in(number)
+        made = time.monotonic_ns() if made_at_ns is None else made_at_ns
+        timestamp = round(number * VIDEO_CLOCK / self.shape.fps) & 0xFFFFFFFF
+        key = number % self.shape.gop == 0
+        payloads = list(_payloads(number, packets, made, key))
+        last = len(payloads) - 1
+        return [self._packet(payload, timestamp, i == last) for i, payload in enumerate(payloads)]
+
+    def _packet(self, payload: bytes, timestamp: int, marker: bool) -> bytes:
+        self._seq = (self._seq + 1) & 0xFFFF
+        return rtp(self._payload_type, self._seq, timestamp, self._ssrc, payload, marker=marker)
+
+
+class AudioTrack:
+    """Opus in shape: 20 ms packets of some 32 kbit/s."""
+
+    def __init__(self, ssrc: int, payload_type: int, seq: int = 5000) -> None:
+        self._ssrc, self._payload_type, self._seq = ssrc, payload_type, seq
+        self._timestamp = 0
+
+    def packet(self) -> bytes:
+        self._seq = (self._seq + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + AUDIO_STEP) & 0xFFFFFFFF
+        return rtp(self._payload_type, self._seq, self._timestamp, self._ssrc, b"\xfc" + bytes(79), marker=False)
+
+
+def _payloads(frame: int, packets: int, made_at_ns: int, key: bool) -> Iterator[bytes]:
+    if key:
+        yield b"\x78" + b"".join(struct.pack("!H", len(unit)) + unit for unit in (_SPS, _PPS))
+    kind = 5 if key else 1
+    for i in range(packets):
+        start, end = 0x80 * (i == 0), 0x40 * (i == packets - 1)
+        head = bytes((0x60 | 28, start | end | kind)) + _MARK.pack(_MAGIC, frame, i, packets, made_at_ns)
+        size = PACKET_BYTES - 12 - i % 3  # encoders cut a frame to within a few bytes
+        yield head + b"\xa5" * (size - len(head))
+
+
+def rtp(payload_type: int, seq: int, timestamp: int, ssrc: int, payload: bytes, *, marker: bool) -> bytes:
+    """A bare RTP packet (RFC 3550 5.1), without extensions."""
+    return struct.pack("!BBHII", 0x80, payload_type | marker << 7, seq, timestamp, ssrc) + payload
