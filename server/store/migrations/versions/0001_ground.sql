@@ -250,6 +250,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_user ON orders (user_id, created_at DESC);
 CREATE INDEX orders_shop ON orders (shop_id, created_at DESC);
+CREATE INDEX orders_show ON orders (show_id) WHERE show_id IS NOT NULL;
 CREATE INDEX orders_open ON orders (state, created_at) WHERE state IN ('charging', 'action_needed');
 
 CREATE TABLE order_lines (
@@ -270,12 +271,14 @@ CREATE TABLE payment_attempts (
     order_id           uuid NOT NULL REFERENCES orders ON DELETE CASCADE,
     attempt            integer NOT NULL CHECK (attempt >= 1),
     idempotency_key    text NOT NULL UNIQUE,
+    customer_ref       text NOT NULL,                     -- frozen with the key: a replay must send the same request
     payment_method_ref text NOT NULL,
     amount_minor       bigint NOT NULL,
     state              text NOT NULL CHECK (state IN ('ready', 'leased', 'unknown', 'action_needed', 'paid', 'declined', 'cancelled')),
     payment_intent_ref text,
     lease_owner        text,
-    lease_until        timestamptz,
+    lease_until        timestamptz,                       -- until then nobody else touches the attempt
+    tries              integer NOT NULL DEFAULT 0,
     failure_code       text,
     created_at         timestamptz NOT NULL DEFAULT now(),
     settled_at         timestamptz,
@@ -304,22 +307,26 @@ CREATE TABLE refunds (
     state        text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'done', 'failed')),
     refund_ref   text,
     failure_code text,
+    tries        integer NOT NULL DEFAULT 0,
+    due_at       timestamptz NOT NULL DEFAULT now(),
     requested_by uuid,
     created_at   timestamptz NOT NULL DEFAULT now(),
     done_at      timestamptz
 );
-CREATE INDEX refunds_queued ON refunds (created_at) WHERE state = 'queued';
+CREATE INDEX refunds_queued ON refunds (due_at) WHERE state = 'queued';
+CREATE INDEX refunds_order ON refunds (order_id);
 
 CREATE TABLE webhook_inbox (
     event_id     text PRIMARY KEY,
     kind         text NOT NULL,
     payload      jsonb NOT NULL,
     received_at  timestamptz NOT NULL DEFAULT now(),
+    due_at       timestamptz NOT NULL DEFAULT now(),
     processed_at timestamptz,
     attempts     integer NOT NULL DEFAULT 0,
     error        text
 );
-CREATE INDEX webhook_inbox_open ON webhook_inbox (received_at) WHERE processed_at IS NULL;
+CREATE INDEX webhook_inbox_open ON webhook_inbox (due_at) WHERE processed_at IS NULL;
 
 -- What must be told to somebody else after a commit: room, buyer, mail. Written in the transaction it tells of.
 CREATE TABLE outbox (

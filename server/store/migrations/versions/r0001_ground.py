@@ -1,12 +1,10 @@
 """The shop's ground: people, catalogue, stock, shows, orders, money."""
 
-from pathlib import Path
-
-from alembic import op
+from server.store.migrations.script import run_sql
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(Path(__file__).with_name("0001_ground.sql").read_text())
+    run_sql(__file__, "0001_ground.sql")
