@@ -71,7 +71,8 @@ class VariantCard(Struct, frozen=True, omit_defaults=True):
 
 
 class ProductCard(Struct, frozen=True, omit_defaults=True):
-    """What a pin shows of a product. `handle` is its storefront address, `image_alt` describes its picture."""
+    """What a pin shows of a product. `handle` is its storefront address, `image_alt` is for those who don't
+    see the image."""
 
     product_id: str
     title: str
@@ -86,7 +87,8 @@ class ProductCard(Struct, frozen=True, omit_defaults=True):
 
 
 class Command(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
-    """Wants something. `id` is the client's own: a repeated id is answered again and happens once."""
+    """Wants something. `id` is the client's own, never used twice by a person (random, say): a command
+    repeated with its id is answered again and happens once."""
 
     id: CommandId
 
@@ -475,7 +477,7 @@ REFUSAL_MEANINGS: dict[str, str] = {
     "rate_limited": "too many in a short time: try again after `retry_after_ms`",
     "unavailable": "a store did not answer: send the same command with the same id after `retry_after_ms`",
     "no_such_comment": "the comment is gone or too old",
-    "not_live": "the show is not in a state that allows this",
+    "wrong_state": "the show is not in a state that allows this",
     "not_in_show": "the product is not in the show's run-of-show",
     "busy": "earlier purchases of this connection are still being answered",
     "sold_out": "not enough units are left; `lines` says how many",

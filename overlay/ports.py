@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from overlay.messages import Buy, OrderView, ProductCard, RefusedLine, ShowId, ShowState, UserId
+
+Clock: TypeAlias = Callable[[], int]
+"""Now, in Unix milliseconds."""
 
 
 class Refusal(Exception):

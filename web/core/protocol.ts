@@ -194,7 +194,10 @@ export interface Pinned {
   card: ProductCard;
 }
 
-/** What a pin shows of a product. `handle` is its storefront address, `image_alt` describes its picture. */
+/**
+ * What a pin shows of a product. `handle` is its storefront address, `image_alt` is for those who don't
+ * see the image.
+ */
 export interface ProductCard {
   product_id: string;
   title: string;
@@ -499,7 +502,7 @@ export const REFUSAL_CODES = [
   /** the comment is gone or too old */
   "no_such_comment",
   /** the show is not in a state that allows this */
-  "not_live",
+  "wrong_state",
   /** the product is not in the show's run-of-show */
   "not_in_show",
   /** earlier purchases of this connection are still being answered */
