@@ -276,6 +276,7 @@ CREATE TABLE payment_attempts (
     amount_minor       bigint NOT NULL,
     state              text NOT NULL CHECK (state IN ('ready', 'leased', 'unknown', 'action_needed', 'paid', 'declined', 'cancelled')),
     payment_intent_ref text,
+    client_secret      text,                              -- for 3-D Secure, only while the buyer has to act
     lease_owner        text,
     lease_until        timestamptz,                       -- until then nobody else touches the attempt
     tries              integer NOT NULL DEFAULT 0,
