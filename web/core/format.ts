@@ -1,0 +1,100 @@
+/** Money and time for people, by Intl. */
+
+const moneyFormats = new Map<string, { format: Intl.NumberFormat; digits: number }>();
+
+function moneyFormat(currency: string, locale: string | undefined) {
+  const key = `${locale ?? ''} ${currency}`;
+  let known = moneyFormats.get(key);
+  if (!known) {
+    const format = new Intl.NumberFormat(locale, { style: 'currency', currency });
+    known = { format, digits: format.resolvedOptions().maximumFractionDigits ?? 2 };
+    moneyFormats.set(key, known);
+  }
+  return known;
+}
+
+/** 1999 USD → "$19.99"; 1999 JPY → "¥1,999". */
+export function money(amountMinor: number, currency: string, locale?: string): string {
+  const { format, digits } = moneyFormat(currency, locale);
+  return format.format(amountMinor / 10 ** digits);
+}
+
+/** "19.9" in USD → 1990; null where it is no amount. Accepts a comma for the decimal point. */
+export function parseMoney(text: string, currency: string): number | null {
+  const { digits } = moneyFormat(currency, undefined);
+  const cleaned = text.trim().replace(',', '.');
+  if (!/^\d{1,7}(\.\d*)?$/.test(cleaned)) return null;
+  const [whole, fraction = ''] = cleaned.split('.') as [string, string?];
+  if (fraction.length > digits) return null;
+  return Number(whole) * 10 ** digits + Number(fraction.padEnd(digits, '0') || 0);
+}
+
+/** 1990 in USD → "19.90", as an input field wants it. */
+export function moneyInput(amountMinor: number, currency: string): string {
+  const { digits } = moneyFormat(currency, undefined);
+  return (amountMinor / 10 ** digits).toFixed(digits);
+}
+
+export function dateTime(iso: string, locale?: string): string {
+  return new Intl.DateTimeFormat(locale, {
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short',
+    hour: 'numeric',
+    minute: '2-digit',
+  }).format(new Date(iso));
+}
+
+export function date(iso: string, locale?: string): string {
+  return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric' }).format(new Date(iso));
+}
+
+export function timeOfDay(ms: number, locale?: string): string {
+  return new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' }).format(ms);
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+];
+
+/** "in 2 hours", "3 minutes ago"; under ten seconds "now". */
+export function relative(ms: number, nowMs: number, locale?: string): string {
+  const delta = ms - nowMs;
+  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
+  if (Math.abs(delta) < 10_000) return format.format(0, 'second');
+  const [unit, size] = STEPS.find(([, step]) => Math.abs(delta) >= step) ?? ['second', 1000];
+  return format.format(Math.round(delta / size), unit);
+}
+
+export interface Countdown {
+  days: number;
+  hours: number;
+  minutes: number;
+  seconds: number;
+  done: boolean;
+}
+
+export function countdown(targetMs: number, nowMs: number): Countdown {
+  const left = Math.max(0, Math.ceil((targetMs - nowMs) / 1000));
+  return {
+    days: Math.floor(left / 86_400),
+    hours: Math.floor(left / 3600) % 24,
+    minutes: Math.floor(left / 60) % 60,
+    seconds: left % 60,
+    done: left === 0,
+  };
+}
+
+/** 1234 → "1.2K", for counts over the picture. */
+export function compact(count: number, locale?: string): string {
+  return new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 }).format(count);
+}
+
+/** "visa" → "Visa", for the brands Stripe names. */
+export function cardBrand(brand: string): string {
+  const names: Record<string, string> = { amex: 'Amex', jcb: 'JCB', unionpay: 'UnionPay', diners: 'Diners' };
+  return names[brand] ?? brand.charAt(0).toUpperCase() + brand.slice(1);
+}
