@@ -3,9 +3,10 @@
     python -m loadtests.fanout --json      (make bench-fanout)
 
 Both run in the same process, on the same socket, to the same receivers, frame by frame in turn, so that the
-machine's mood hits both. Every packet is delivered: the receive queues hold a keyframe and are emptied after each
-frame, and packets that don't come out count as drops. What is compared is CPU time of the sending threads; on
-loopback that includes the kernel's work of delivering, which the network card's interrupt would do elsewhere.
+machine's mood hits both. Every packet is delivered: the receive queues hold a keyframe and are emptied after
+each frame, and packets that don't come out count as drops. What is compared is CPU time of the sending
+threads; on loopback that includes the kernel's work of delivering, which the network card's interrupt would
+do elsewhere.
 """
 
 from __future__ import annotations

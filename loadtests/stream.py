@@ -1,8 +1,8 @@
 """A synthetic stream: the packets a steady encoder would send, without an encoder.
 
-H.264 in shape (STAP-A of SPS and PPS, then FU-A fragments; RFC 6184), so that a relay finds its keyframes, but no
-decoder would show it. Each video packet carries its place and when it was made, so that any receiver can say what
-is missing, out of order or late:
+H.264 in shape (STAP-A of SPS and PPS, then FU-A fragments; RFC 6184), so that a relay finds its keyframes,
+but no decoder would show it. Each video packet carries its place and when it was made, so that any receiver
+can say what is missing, out of order or late:
 
     FU indicator, FU header │ "HWK1" │ frame u32 │ packet u16 │ of u16 │ made at, ns u64 │ filler
 """
@@ -74,7 +74,8 @@ def read_mark(payload: bytes) -> Mark | None:
 
 
 def starts_keyframe(payload: bytes) -> bool:
-    """Whether this payload opens an H.264 keyframe: SPS in a STAP-A, or the first fragment of an IDR slice."""
+    """Whether this payload opens an H.264 keyframe: SPS in a STAP-A, or the first fragment of an IDR
+    slice."""
     if len(payload) < 4:
         return False
     kind = payload[0] & 0x1F
@@ -115,7 +116,9 @@ class AudioTrack:
     def packet(self) -> bytes:
         self._seq = (self._seq + 1) & 0xFFFF
         self._timestamp = (self._timestamp + AUDIO_STEP) & 0xFFFFFFFF
-        return rtp(self._payload_type, self._seq, self._timestamp, self._ssrc, b"\xfc" + bytes(79), marker=False)
+        return rtp(
+            self._payload_type, self._seq, self._timestamp, self._ssrc, b"\xfc" + bytes(79), marker=False
+        )
 
 
 def _payloads(frame: int, packets: int, made_at_ns: int, key: bool) -> Iterator[bytes]:

@@ -35,11 +35,11 @@
 #endif
 
 enum {
-    WINDOW = 1024,     /* as _srtp.WINDOW, libsrtp's replay window: older packets can't be repeated */
+    WINDOW = 256,      /* as _srtp.WINDOW: older packets can't be repeated */
     MAX_PACKET = 1500, /* an Ethernet payload, before sealing */
     TRAILER = 144,     /* SRTP_MAX_TRAILER_LEN, and for SRTCP 4 more: both fit in a slot */
     SLOT = 1664,       /* one sealed packet; a multiple of 64 since libsrtp wants 32-bit alignment */
-    SLOTS = 192,       /* sealed before each sendmmsg: 320 kB, so that the kernel reads it out of L2 */
+    SLOTS = 96,        /* sealed before each sendmmsg: 160 kB, so that the kernel reads it out of L2 */
     BURST = 32,        /* packets a call; under UDP_MAX_SEGMENTS (64) and 64 kB a train */
     TRACKS = 4,
     STREAMS = 8,

@@ -14,7 +14,7 @@ from typing import Any
 from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi, lib
 
-WINDOW = 1024
+WINDOW = 256
 """Packets back from the newest, per SSRC, that may still be repeated: libsrtp's replay window and ours."""
 
 TRAILER = 144
