@@ -1,0 +1,244 @@
+"""One media process: its ports, its HTTP, its clockwork, and an orderly way out.
+
+start ─▶ serving ── drain ─▶ no new sessions, viewers sent elsewhere ─▶ stop ─▶ every resource free
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from dataclasses import dataclass, field
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .metrics import Metrics
+from .ports import Admission, BroadcastId, Observer
+from .sessions import Sessions
+from .signal.resources import IceServer, Resources
+from .wire.dtls import DtlsContext
+from .wire.fanout import Fanout
+from .wire.ingress import Ingress, UdpPortUnavailableError, open_udp
+
+SWEEP_S = 0.5
+BEAT_S = 3.0
+CLOSE_S = 3.0
+
+__all__ = ["HttpPortUnavailableError", "IceServer", "Node", "NodeSettings", "UdpPortUnavailableError"]
+
+
+class HttpPortUnavailableError(OSError):
+    """The HTTP port can't be had. `code` is stable; the message says what to do."""
+
+    code = "http_port_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """Where a node listens, and what it tells others.
+
+    `announced` are the (ip, port) pairs that clients are told to send media to, the preferred first: behind
+    NAT or in a container they differ from what the node binds. Port 0 stands for the bound port. Empty: the
+    bound host, where it is one address.
+    """
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    udp_host: str = "127.0.0.1"
+    udp_port: int = 0
+    announced: tuple[tuple[str, int], ...] = ()
+    public_base_url: str = ""
+    """What `Location` starts with; empty: `http://{http_host}:{http_port}`."""
+    ice_servers: tuple[IceServer, ...] = ()
+    max_sessions: int = 5000
+    native: bool | None = None
+    """Which fan-out: None the best there is, see `wire.fanout`."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Shown by `/healthz`: the node's name, its region."""
+
+
+class Node:
+    """`await start()`, then it serves until `stop()`. After `start`, `http_port` and `udp_port` are the bound ones."""
+
+    def __init__(self, settings: NodeSettings, admission: Admission, observer: Observer) -> None:
+        self.settings = settings
+        self.http_port = 0
+        self.udp_port = 0
+        self._admission = admission
+        self._observer = observer
+        self._open: contextlib.AsyncExitStack | None = None
+        self._sessions: Sessions | None = None
+
+    @property
+    def sessions(self) -> Sessions:
+        if self._sessions is None:
+            raise RuntimeError("node_not_started: await start() first")
+        return self._sessions
+
+    async def start(self) -> None:
+        """UdpPortUnavailableError or HttpPortUnavailableError when a port is taken; nothing is left open then."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._open = stack.pop_all()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings, loop = self.settings, asyncio.get_running_loop()
+        udp = stack.enter_context(open_udp(settings.udp_host, settings.udp_port))
+        http = stack.enter_context(_open_http(settings.http_host, settings.http_port))
+        self.udp_port, self.http_port = udp.getsockname()[1], http.getsockname()[1]
+        fanout = Fanout(udp, native=settings.native)
+        stack.callback(fanout.stop)
+        ingress = Ingress(udp, loop)
+        ingress.start(loop)
+        stack.callback(ingress.stop, loop)
+        self._sessions = sessions = Sessions(
+            ingress,
+            fanout,
+            DtlsContext(),
+            loop,
+            self._observer,
+            candidates=self._candidates(),
+            max_sessions=settings.max_sessions,
+        )
+        stack.push_async_callback(self._close_sessions, sessions)
+        stack.push_async_callback(
+            _finish, asyncio.create_task(self._clockwork(sessions), name="node-clockwork")
+        )
+        metrics = Metrics(sessions, ingress, fanout)
+        resources = Resources(
+            sessions,
+            self._admission,
+            public_base_url=settings.public_base_url
+            or f"http://{_url_host(settings.http_host)}:{self.http_port}",
+            ice_servers=settings.ice_servers,
+            healthz=self._healthz,
+            metrics=metrics.respond,
+        )
+        self._fanout = fanout
+        await self._serve(resources, http, stack)
+
+    async def _serve(
+        self, resources: Resources, http: socket.socket, stack: contextlib.AsyncExitStack
+    ) -> None:
+        config = uvicorn.Config(
+            resources.app,
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            limit_concurrency=2000,
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[http]), name="node-http")
+        stack.push_async_callback(_end_http, server, task)
+        async with asyncio.timeout(10):
+            while not server.started:
+                if task.done():
+                    await task
+                await asyncio.sleep(0.005)
+
+    async def drain(self, timeout_s: float) -> None:
+        """No new sessions; viewers are closed, so that they ask the public address for another node."""
+        self.sessions.is_draining = True
+        self.sessions.close_all("draining")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while len(self.sessions):
+                    await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Frees everything; again is nothing."""
+        stack, self._open = self._open, None
+        if stack is not None:
+            await stack.aclose()
+
+    def end(self, broadcast: BroadcastId) -> None:
+        """The show is over: its publisher and viewers are sent away."""
+        self.sessions.end(broadcast)
+
+    async def _close_sessions(self, sessions: Sessions) -> None:
+        sessions.is_draining = True
+        sessions.close_all("node_stopped")
+
+    async def _clockwork(self, sessions: Sessions) -> None:
+        loop = asyncio.get_running_loop()
+        beat_at = loop.time()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = loop.time()
+            sessions.sweep(now)
+            if now >= beat_at:
+                beat_at = now + BEAT_S
+                self._observer.node_beat(sessions.counts())
+
+    def _candidates(self) -> list[tuple[str, int]]:
+        announced = self.settings.announced or ((self.settings.udp_host, 0),)
+        return [(host, port or self.udp_port) for host, port in announced]
+
+    async def _healthz(self, request: Request) -> Response:
+        stats = self._fanout.stats()
+        body = {
+            "status": "draining" if self.sessions.is_draining else "ok",
+            "parts": {
+                "udp": {"status": "ok", "port": self.udp_port, "announced": self._candidates()},
+                "http": {"status": "ok", "port": self.http_port},
+                "fanout": {"status": "ok", "native": stats.native, "gso": stats.gso},
+            },
+            "sessions": len(self.sessions),
+            "broadcasts": {
+                name: {"state": state, "viewers": viewers}
+                for name, (state, viewers) in self.sessions.counts().items()
+            },
+            **self.settings.labels,
+        }
+        return JSONResponse(body, status_code=503 if self.sessions.is_draining else 200)
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to whoever runs the process, not to its HTTP server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def _end_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await asyncio.shield(task)
+    await _finish(task)
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _open_http(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise HttpPortUnavailableError(error.errno, f"no TCP socket for {host}: {error}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        hint = "another program uses it; choose another port" if error.errno == errno.EADDRINUSE else error
+        raise HttpPortUnavailableError(error.errno, f"TCP port {port} on {host}: {hint}") from error
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,117 @@
+"""A publisher's stream in the relay's own numbers, which never break while publishers come and go.
+
+    publisher's session 1:  seq 900 901 902 …        → relay: 900 901 902 …          (as they came)
+    publisher's session 2:  seq 17 18 …, other SSRC  → relay: 903 904 …, timestamps on from where they were
+
+`Continuity` outlives the sessions; each `Source` (one SSRC of one session) has one offset, found at its first
+packet. A video source starts at a keyframe: what comes before refers to frames that no viewer has.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import codecs, rtp
+from .codecs import VP8, Codec
+from .reception import Reception
+from .rtcp import SenderReport
+from .rtp import Rtp
+
+
+class Carried(NamedTuple):
+    """A packet as the relay carries it on: canonical header, SSRC 0, payload type 0."""
+
+    seq: int
+    """Extended: it does not wrap."""
+    timestamp: int
+    """Modulo 2³²."""
+    marker: bool
+    starts_keyframe: bool
+    late: bool
+    """It was overtaken: a retransmission, or the network's doing."""
+    packet: bytes
+
+
+class Continuity:
+    """Where a track's numbers stand, over all its sources."""
+
+    def __init__(self) -> None:
+        self.seq = -1
+        self.timestamp = 0
+        self.at = 0.0
+        self.picture_id = -1
+        self.tl0 = -1
+
+
+class Source:
+    """One SSRC of one publisher session, bound to a track for its life."""
+
+    def __init__(self, ssrc: int, codec: Codec, continuity: Continuity) -> None:
+        self.codec = codec
+        self.reception = Reception(ssrc, codec.clock_rate_hz)
+        self.started = False
+        self.octets = 0
+        self._continuity = continuity
+        self._first = 0
+        self._seq_offset = 0
+        self._timestamp_offset = 0
+        self._picture_id_offset = 0
+        self._tl0_offset = 0
+
+    @property
+    def awaits_keyframe(self) -> bool:
+        return not self.started and self.codec.kind == "video"
+
+    def take(self, packet: Rtp, now: float) -> Carried | None:
+        """The packet on its way, or None when it is a repeat, too old, or before the first keyframe."""
+        seq = self.reception.accept(packet.seq, packet.timestamp, now)
+        if seq is None:
+            return None
+        payload = packet.payload
+        starts_keyframe = self.codec.starts_keyframe(payload)
+        if not self.started:
+            if self.awaits_keyframe and not starts_keyframe:
+                return None
+            self._start(seq, packet, now)
+        if seq < self._first:
+            return None
+        self.octets += len(payload)
+        late = seq < self.reception.highest
+        out = seq + self._seq_offset
+        timestamp = (packet.timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        if self.codec is VP8:
+            payload = self._vp8(payload, late)
+        if not late:
+            self._continuity.seq, self._continuity.timestamp, self._continuity.at = out, timestamp, now
+        built = rtp.build(0, packet.marker, out, timestamp, 0, payload)
+        return Carried(out, timestamp, packet.marker, starts_keyframe, late, built)
+
+    def sender_report(self, report: SenderReport, now: float) -> SenderReport | None:
+        """The publisher's clock mapping in the relay's timestamps; None before the source has started."""
+        self.reception.sender_report(report.ntp, now)
+        if not self.started:
+            return None
+        timestamp = (report.timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        return SenderReport(0, report.ntp, timestamp, report.packets, report.octets)
+
+    def _start(self, seq: int, packet: Rtp, now: float) -> None:
+        held = self._continuity
+        self.started, self._first = True, seq
+        if held.seq < 0:
+            return  # the first source of all: its numbers are ours
+        self._seq_offset = held.seq + 1 - seq
+        passed = max(1, round((now - held.at) * self.codec.clock_rate_hz))
+        self._timestamp_offset = (held.timestamp + passed - packet.timestamp) & 0xFFFFFFFF
+        numbers = codecs.vp8_numbers(packet.payload) if self.codec is VP8 else None
+        if numbers is not None and held.picture_id >= 0 <= numbers[0]:
+            self._picture_id_offset = held.picture_id + 1 - numbers[0]
+        if numbers is not None and held.tl0 >= 0 <= numbers[1]:
+            self._tl0_offset = held.tl0 + 1 - numbers[1]
+
+    def _vp8(self, payload: bytes, late: bool) -> bytes:
+        if self._picture_id_offset or self._tl0_offset:
+            payload = codecs.vp8_renumber(payload, self._picture_id_offset, self._tl0_offset)
+        numbers = None if late else codecs.vp8_numbers(payload)
+        if numbers is not None:
+            self._continuity.picture_id, self._continuity.tl0 = numbers
+        return payload

@@ -1,0 +1,239 @@
+"""Every session of a node, and every broadcast: who comes in, who takes over, who has to go.
+
+Who closes whom: a peer closes itself (DTLS, consent), a session by DELETE, a broadcast closes all of its
+sessions, the node all broadcasts. Whatever the cause, it ends in `Peer.close`, which frees the lane, the keys
+and the addresses, and then in `_closed` here, which forgets the session.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from .broadcast import Broadcast
+from .ports import BroadcastId, BroadcastState, Grant, Observer
+from .publisher import Publisher
+from .signal.answer import (
+    Choice,
+    Local,
+    Offer,
+    Outgoing,
+    candidate_lines,
+    one_per_codec,
+    write_answer,
+)
+from .signal.errors import (
+    ConflictError,
+    NoSuchSessionError,
+    NotAllowedError,
+    UnavailableError,
+    UnsupportedError,
+)
+from .viewer import Viewer
+from .wire.dtls import Dtls, DtlsContext
+from .wire.fanout import Fanout
+from .wire.ice import Credentials, IceLite
+from .wire.ingress import Ingress
+from .wire.peer import Clock, Peer
+
+AWAY_S = 600.0
+"""How long viewers wait for a publisher before the broadcast is over."""
+RETRY_S = 2
+
+Session = Publisher | Viewer
+
+
+@dataclass(slots=True)
+class Totals:
+    """What closed sessions leave behind for the metrics."""
+
+    closed: Counter[str] = field(default_factory=Counter)
+    publisher: Counter[str] = field(default_factory=Counter)
+    viewer: Counter[str] = field(default_factory=Counter)
+    on_join: Callable[[float], None] = lambda _: None
+
+    def add(self, session: Session, reason: str) -> None:
+        self.closed[reason] += 1
+        (self.viewer if session.kind == "whep" else self.publisher).update(session.counts)
+
+
+class Sessions:
+    """The node's state between the wire and the resources. All calls are the event loop's."""
+
+    def __init__(
+        self,
+        ingress: Ingress,
+        fanout: Fanout,
+        dtls: DtlsContext,
+        clock: Clock,
+        observer: Observer,
+        *,
+        candidates: Sequence[tuple[str, int]],
+        max_sessions: int,
+    ) -> None:
+        self.broadcasts: dict[BroadcastId, Broadcast] = {}
+        self.totals = Totals()
+        self.is_draining = False
+        self._by_id: dict[str, Session] = {}
+        self._ingress = ingress
+        self._fanout = fanout
+        self._dtls = dtls
+        self._clock = clock
+        self._observer = observer
+        self._candidates = candidates
+        self._max_sessions = max_sessions
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._by_id.values()))
+
+    def publish(self, grant: Grant, offer: Offer) -> tuple[Session, str]:
+        """The session and the answer; ConflictError when another publisher holds the broadcast."""
+        self._admit()
+        broadcast = self._broadcast(grant.broadcast)
+        held = broadcast.publisher
+        if isinstance(held, Publisher):
+            if held.grant.credential != grant.credential:
+                raise ConflictError(
+                    "another publisher is on this broadcast; stop it first, or use its stream key to take over"
+                )
+            held.close("taken_over")
+        session, peer, local = self._peer(offer)
+        publisher = Publisher(session, grant, broadcast, offer, peer, self._fanout, self._clock, self._closed)
+        broadcast.publisher = publisher
+        return self._add(publisher, offer, local, None)
+
+    def view(self, grant: Grant, offer: Offer) -> tuple[Session, str]:
+        """The session and the answer; ConflictError "not_live" when nobody has published."""
+        self._admit()
+        broadcast = self.broadcasts.get(grant.broadcast)
+        if broadcast is None or broadcast.state is BroadcastState.IDLE:
+            raise ConflictError(
+                "nobody is on air here; ask again later", code="not_live", retry_after_s=RETRY_S
+            )
+        offer.video.choices = self._shared(broadcast, offer)
+        choices = [*offer.video.choices, *(offer.audio.choices if offer.audio else ())]
+        session, peer, local = self._peer(offer)
+        viewer = Viewer(
+            session, grant, broadcast, choices, peer, self._fanout, self._clock, self._closed, self._joined
+        )
+        broadcast.join(viewer)
+        self.broadcast_changed(broadcast)
+        return self._add(viewer, offer, local, _outgoing(broadcast))
+
+    def find(self, session: str, kind: str, bearer: str | None) -> Session:
+        """NoSuchSessionError, or NotAllowedError when the session wants a bearer token and this isn't it."""
+        found = self._by_id.get(session)
+        if found is None or found.kind != kind:
+            raise NoSuchSessionError("no such session; it has ended, or never was")
+        wanted = found.grant.bearer_sha256
+        if wanted is not None and not hmac.compare_digest(wanted, sha256((bearer or "").encode()).digest()):
+            raise NotAllowedError("this session wants the bearer token that began it", code="bearer_invalid")
+        return found
+
+    def restart_ice(self, session: Session) -> Credentials:
+        """New credentials for the same session; the old ones stay good until the new ones are used."""
+        local = Credentials.random()
+        session.peer.ice.restart(local)
+        self._ingress.add(session.peer, local)
+        return local
+
+    def end(self, broadcast_id: BroadcastId, reason: str = "ended") -> None:
+        """Closes a broadcast and everyone on it; unknown ones are over already."""
+        broadcast = self.broadcasts.pop(broadcast_id, None)
+        if broadcast is not None:
+            broadcast.end(reason)
+
+    def sweep(self, now: float) -> None:
+        """Every half second: lost peers, silent publishers, broadcasts that nobody came back to."""
+        for session in self:
+            session.peer.sweep(now)
+        for broadcast in list(self.broadcasts.values()):
+            broadcast.sweep(now)
+            if broadcast.publisher is None and self._is_over(broadcast, now):
+                self.end(broadcast.id, "publisher_gone")
+
+    def close_all(self, reason: str) -> None:
+        for broadcast_id in list(self.broadcasts):
+            self.end(broadcast_id, reason)
+
+    def broadcast_changed(self, broadcast: Broadcast) -> None:
+        self._observer.broadcast_changed(broadcast.id, broadcast.state, len(broadcast.viewers))
+
+    def counts(self) -> dict[BroadcastId, tuple[BroadcastState, int]]:
+        return {held.id: (held.state, len(held.viewers)) for held in self.broadcasts.values()}
+
+    def candidate_lines(self) -> list[str]:
+        return candidate_lines(self._candidates)
+
+    def _admit(self) -> None:
+        if self.is_draining:
+            raise UnavailableError(
+                "this node is going away; ask the public address again", code="draining", retry_after_s=1
+            )
+        if len(self._by_id) >= self._max_sessions:
+            raise UnavailableError("this node is full; ask the public address again", retry_after_s=RETRY_S)
+
+    def _broadcast(self, broadcast_id: BroadcastId) -> Broadcast:
+        held = self.broadcasts.get(broadcast_id)
+        if held is None:
+            held = Broadcast(broadcast_id, self._fanout, self._clock, self)
+            self.broadcasts[broadcast_id] = held
+        return held
+
+    def _shared(self, broadcast: Broadcast, offer: Offer) -> list[Choice]:
+        """What the viewer's side may be sent, the codec on air first."""
+        choices = one_per_codec(offer.video.choices, broadcast.profile_level_id)
+        on_air = broadcast.video.codec
+        if on_air is not None and all(choice.codec is not on_air for choice in choices):
+            raise UnsupportedError(
+                f"this broadcast is in {on_air.name}, which the offer doesn't have", code="codec_not_offered"
+            )
+        return sorted(choices, key=lambda choice: choice.codec is not on_air)
+
+    def _peer(self, offer: Offer) -> tuple[str, Peer, Credentials]:
+        local = Credentials.random()
+        dtls = Dtls(self._dtls, is_client=offer.is_dtls_server, fingerprints=offer.fingerprints)
+        ice = IceLite(local, self._clock.time())
+        peer = Peer(ice, dtls, self._fanout, self._ingress.send, self._clock)
+        self._ingress.add(peer, local)
+        return secrets.token_hex(16), peer, local
+
+    def _add(
+        self, session: Session, offer: Offer, local: Credentials, outgoing: dict[str, Outgoing] | None
+    ) -> tuple[Session, str]:
+        self._by_id[session.session] = session
+        side = Local(local, self._dtls.fingerprint, self._candidates)
+        return session, write_answer(offer, side, session=session.session, outgoing=outgoing)
+
+    def _closed(self, session: Session, reason: str) -> None:
+        self._by_id.pop(session.session, None)
+        self._ingress.remove(session.peer)
+        self.totals.add(session, reason)
+        broadcast = session.broadcast
+        if isinstance(session, Viewer):
+            self.broadcast_changed(broadcast)
+        elif self.broadcasts.get(broadcast.id) is broadcast and broadcast.state is BroadcastState.IDLE:
+            if broadcast.publisher is None:
+                del self.broadcasts[broadcast.id]
+
+    def _joined(self, seconds: float) -> None:
+        self.totals.on_join(seconds)
+
+    @staticmethod
+    def _is_over(broadcast: Broadcast, now: float) -> bool:
+        return now - broadcast.since > AWAY_S
+
+
+def _outgoing(broadcast: Broadcast) -> dict[str, Outgoing]:
+    cname = broadcast.cname.decode()
+    return {
+        "video": Outgoing(broadcast.video.ssrc, broadcast.rtx_ssrc, cname, cname),
+        "audio": Outgoing(broadcast.audio.ssrc, 0, cname, cname),
+    }

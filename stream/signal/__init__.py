@@ -1,0 +1,1 @@
+"""How peers meet: SDP, and the WHIP and WHEP resources over HTTP."""

@@ -1,0 +1,243 @@
+"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: parse, ask `Sessions`, answer.
+
+Every error leaves as problem details (RFC 9457) with a stable `code`, in one place (`_problem`). CORS is open:
+what a request may do is in its ticket and its bearer token, never in a cookie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stream.ports import Admission, Grant, Purpose
+from stream.sessions import Session, Sessions
+
+from .answer import Offer, read_publisher_offer, read_viewer_offer
+from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError
+
+MAX_BODY_BYTES = 64 * 1024
+BODY_S = 10.0
+REDEEM_S = 5.0
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "Location, ETag, Link, Retry-After, Accept-Patch, Accept-Post",
+}
+_PREFLIGHT = {
+    "access-control-allow-methods": "POST, PATCH, DELETE, OPTIONS, GET, HEAD",
+    "access-control-allow-headers": "Authorization, Content-Type, If-Match",
+    "access-control-max-age": "86400",
+    "accept-post": SDP,
+    "accept-patch": FRAGMENT,
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server for clients, sent as `Link; rel="ice-server"` (RFC 9725 4.6)."""
+
+    url: str
+    username: str = ""
+    credential: str = ""
+
+    def link(self) -> str:
+        parts = [f"<{self.url}>", 'rel="ice-server"']
+        if self.username:
+            parts += [f'username="{self.username}"', f'credential="{self.credential}"']
+            parts.append('credential-type="password"')
+        return "; ".join(parts)
+
+
+class Resources:
+    """The ASGI application of one node; `healthz` and `metrics` come from the node."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        admission: Admission,
+        *,
+        public_base_url: str,
+        ice_servers: tuple[IceServer, ...],
+        healthz: Handler,
+        metrics: Handler,
+    ) -> None:
+        self._sessions = sessions
+        self._admission = admission
+        self._public_base_url = public_base_url.rstrip("/")
+        self._links = [server.link() for server in ice_servers]
+        self.app = Starlette(
+            routes=[
+                Route("/healthz", healthz, methods=["GET"]),
+                Route("/metrics", metrics, methods=["GET"]),
+                Route("/{kind}", _guarded(self._endpoint), methods=["POST", "OPTIONS", "HEAD"]),
+                Route(
+                    "/{kind}/{session}",
+                    _guarded(self._resource),
+                    methods=["PATCH", "DELETE", "OPTIONS", "HEAD"],
+                ),
+            ],
+        )
+
+    async def _endpoint(self, request: Request) -> Response:
+        kind = _kind(request)
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        if request.method == "HEAD":
+            return Response(status_code=200, headers={"accept-post": SDP})
+        text = await _body(request, SDP)
+        offer = read_publisher_offer(text) if kind == "whip" else read_viewer_offer(text)
+        grant = await self._redeem(request, Purpose.PUBLISH if kind == "whip" else Purpose.VIEW)
+        return self._created(kind, *self._begin(kind, grant, offer))
+
+    def _begin(self, kind: str, grant: Grant, offer: Offer) -> tuple[Session, str]:
+        return (self._sessions.publish if kind == "whip" else self._sessions.view)(grant, offer)
+
+    def _created(self, kind: str, session: Session, answer: str) -> Response:
+        response = Response(answer, status_code=201, media_type=SDP)
+        # Starlette would add a charset, and some clients compare the type as a whole.
+        response.headers["content-type"] = SDP
+        response.headers["location"] = f"{self._public_base_url}/{kind}/{session.session}"
+        response.headers["etag"] = _etag(session)
+        response.headers["accept-patch"] = FRAGMENT
+        for link in self._links:
+            response.headers.append("link", link)
+        return response
+
+    async def _redeem(self, request: Request, purpose: Purpose) -> Grant:
+        ticket = request.query_params.get("ticket", "")
+        try:
+            async with asyncio.timeout(REDEEM_S):
+                grant = await self._admission.redeem(ticket) if ticket else None
+        except Exception as error:
+            raise UnavailableError(
+                "tickets can't be checked at the moment; try again",
+                code="admission_unavailable",
+                retry_after_s=2,
+            ) from error
+        if grant is None or grant.purpose is not purpose:
+            raise NotAllowedError("the ticket is unknown, spent or expired; ask the public address again")
+        return grant
+
+    async def _resource(self, request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        session = self._sessions.find(request.path_params["session"], _kind(request), _bearer(request))
+        if request.method == "DELETE":
+            session.close("deleted")
+            return Response(status_code=200)
+        if request.method == "HEAD":
+            return Response(status_code=200, headers={"etag": _etag(session), "accept-patch": FRAGMENT})
+        return self._patch(session, request.headers.get("if-match"), await _body(request, FRAGMENT))
+
+    def _patch(self, session: Session, if_match: str | None, fragment: str) -> Response:
+        """Trickled candidates are heard out and let go: ICE-lite learns addresses from checks (RFC 8445 2.5)."""
+        if if_match is None:
+            raise SignalError("send If-Match with the session's ETag", code="etag_missing", status=428)
+        if if_match == "*":
+            return self._restart(session, fragment)
+        if if_match != _etag(session):
+            raise SignalError("the ETag is stale: ICE was restarted since", code="etag_stale", status=412)
+        return Response(status_code=204)
+
+    def _restart(self, session: Session, fragment: str) -> Response:
+        ufrag = _fragment_value(fragment, "a=ice-ufrag:")
+        if not ufrag or not _fragment_value(fragment, "a=ice-pwd:"):
+            raise MalformedError("an ICE restart sends new ice-ufrag and ice-pwd", code="malformed_fragment")
+        local = self._sessions.restart_ice(session)
+        lines = ["a=ice-lite", f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.password}"]
+        lines += [line for line in fragment.splitlines() if line.startswith("m=")][:1]
+        lines += [line for line in fragment.splitlines() if line.startswith("a=mid:")][:1]
+        lines += [*self._sessions.candidate_lines(), "a=end-of-candidates"]
+        response = Response("\r\n".join(lines) + "\r\n", status_code=200)
+        response.headers["content-type"] = FRAGMENT
+        response.headers["etag"] = _etag(session)
+        return response
+
+
+def _etag(session: Session) -> str:
+    """The newest ICE generation: it changes with each restart, and with nothing else."""
+    return f'"{session.peer.ice.generations[-1].ufrag}"'
+
+
+def _kind(request: Request) -> str:
+    kind = request.path_params["kind"]
+    if kind not in ("whip", "whep"):
+        raise SignalError("there is only /whip and /whep here", code="not_found", status=404)
+    return str(kind)
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _fragment_value(fragment: str, name: str) -> str:
+    return next((line[len(name) :].strip() for line in fragment.splitlines() if line.startswith(name)), "")
+
+
+async def _body(request: Request, media_type: str) -> str:
+    stated = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if stated != media_type:
+        raise SignalError(f"send {media_type}, not {stated or 'nothing'}", code="media_type", status=415)
+    too_large = SignalError(f"the body is over {MAX_BODY_BYTES} bytes", code="body_too_large", status=413)
+    if int_header(request.headers, "content-length") > MAX_BODY_BYTES:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise too_large
+    except TimeoutError as error:
+        raise SignalError("the body did not arrive in time", code="body_timeout", status=408) from error
+    except ClientDisconnect as error:
+        raise MalformedError("the client went away", code="body_incomplete") from error
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("the body is not UTF-8", code="malformed_text") from error
+
+
+def int_header(headers: Mapping[str, str], name: str) -> int:
+    value = headers.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
+
+
+def _guarded(handler: Handler) -> Handler:
+    async def guarded(request: Request) -> Response:
+        try:
+            response = await handler(request)
+        except SignalError as error:
+            response = _problem(error)
+        response.headers.update(CORS)
+        return response
+
+    return guarded
+
+
+def _problem(error: SignalError) -> Response:
+    body = {
+        "type": f"urn:hawker:problem:{error.code}",
+        "title": error.code.replace("_", " "),
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+    }
+    return Response(
+        json.dumps(body),
+        status_code=error.status,
+        headers=dict(error.headers()),
+        media_type="application/problem+json",
+    )

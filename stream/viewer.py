@@ -1,0 +1,263 @@
+"""One viewer session: from the cached keyframe to the live edge, and what it asks for on the way.
+
+    joining ── connected, a keyframe is there ──▶ catching up ── GOP replayed ──▶ live
+                                                      ▲                            │
+                                                      └── (a new keyframe) ────────┘ never back: live stays live
+
+While it catches up a viewer reads the GOP at its own pace; live it is one of many lanes of a single send.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from .broadcast import AUDIO, RTX, VIDEO, Broadcast
+from .packet import rtcp, rtp
+from .packet.cache import Frame
+from .packet.forwarder import Forwarder, Span, squeeze
+from .packet.rtcp import KeyframeRequest, Nack, Remb, ReportBlock
+from .packet.source import Carried
+from .ports import Grant
+from .signal.answer import Choice
+from .wire.fanout import Fanout, Lane, Numbering
+from .wire.peer import Clock, Handle, Peer
+
+BURST_PACKETS = 24
+BURST_EVERY_S = 0.004
+"""A replayed GOP leaves at some 55 Mbit/s: a second of video in 50 ms, without flooding a home router."""
+FRESH_S = 4.0
+"""A GOP no older than this is replayed without asking the publisher for a newer keyframe."""
+RESEND_RATE = 400.0
+RESEND_BURST = 400.0
+"""Packets a viewer may ask for again, a second and at once."""
+_FIRST_REPORTS_S = 0.4
+
+
+class Viewer:
+    """`on_closed` is called last, when nothing of the session is left."""
+
+    kind = "whep"
+
+    def __init__(
+        self,
+        session: str,
+        grant: Grant,
+        broadcast: Broadcast,
+        choices: list[Choice],
+        peer: Peer,
+        fanout: Fanout,
+        clock: Clock,
+        on_closed: Callable[[Viewer, str], None],
+        on_first_frame: Callable[[float], None],
+    ) -> None:
+        self.session = session
+        self.grant = grant
+        self.broadcast = broadcast
+        self.peer = peer
+        self.lane: Lane | None = None
+        self.is_live = False
+        self.joined_at = clock.time()
+        self.first_frame_s: float | None = None
+        self.remb_bits_per_s = 0
+        self.fraction_lost = 0.0
+        self.counts = Counter(nacked=0, resent=0, pli=0)
+        self._choices = {choice.codec.name: choice for choice in choices}
+        self._fanout = fanout
+        self._clock = clock
+        self._on_closed = on_closed
+        self._on_first_frame = on_first_frame
+        self._forwarder = Forwarder()
+        self._generation = -1
+        self._cursor = 0
+        self._sent = -1
+        self._edge = (0, 0)
+        self._timer: Handle | None = None
+        self._rtx_seq = 0
+        self._resends = RESEND_BURST
+        self._resends_at = self.joined_at
+        peer.owner = self
+
+    # From the peer
+
+    def peer_connected(self, lane: Lane) -> None:
+        self.lane = lane
+        audio = self._choices.get("OPUS")
+        if audio is not None:
+            self._fanout.number(lane, AUDIO, Numbering(self.broadcast.audio.ssrc, audio.payload_type, 0, 0))
+        self.broadcast.lanes_changed()
+        now = self._clock.time()
+        self.send_report(now)
+        self._clock.call_later(_FIRST_REPORTS_S, self._send_second_report)
+        self.catch_up(now)
+
+    def peer_sent_rtp(self, packet: bytes, now: float) -> None:
+        """Viewers send no media; padding for bandwidth probes may come, and is nothing to us."""
+
+    def peer_sent_rtcp(self, compound: bytes, now: float) -> None:
+        for report in rtcp.parse(compound):
+            if isinstance(report, Nack):
+                if report.ssrc == self.broadcast.video.ssrc:
+                    self._resend(report, now)
+            elif isinstance(report, KeyframeRequest):
+                self.counts["pli"] += 1
+                self.broadcast.request_keyframe(now)
+            elif isinstance(report, Remb):
+                self.remb_bits_per_s = report.bits_per_s
+            elif isinstance(report, ReportBlock) and report.ssrc == self.broadcast.video.ssrc:
+                self.fraction_lost = report.fraction_lost / 256
+
+    def peer_closed(self, reason: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.lane = None
+        self.is_live = False
+        self.broadcast.leave(self)
+        self._on_closed(self, reason)
+
+    def close(self, reason: str) -> None:
+        self.peer.close(reason)
+
+    # To the peer
+
+    def send_report(self, now: float) -> None:
+        report = self.broadcast.sender_reports(now)
+        if report and self.lane is not None:
+            self._fanout.send_rtcp(self.lane, report)
+
+    def _send_second_report(self) -> None:
+        """A player needs two reports before it can keep sound and picture together."""
+        self.send_report(self._clock.time())
+
+    def catch_up(self, now: float) -> None:
+        """Sends the next piece of the cached GOP; goes live at its end."""
+        if self.lane is None or self.is_live or self._timer is not None:
+            return
+        gop = self.broadcast.gop
+        if gop.generation != self._generation and gop.is_open:
+            self._begin(now)
+        if gop.generation != self._generation:
+            self.broadcast.request_keyframe(now)
+            return
+        left = BURST_PACKETS
+        while left > 0 and self._cursor < len(gop.frames):
+            left -= self._replay(gop.frames[self._cursor])
+            self._cursor += 1
+        if self._cursor >= len(gop.frames):
+            self._go_live(now)
+        else:
+            self._timer = self._clock.call_later(BURST_EVERY_S, self._catch_up_later)
+
+    def _catch_up_later(self) -> None:
+        self._timer = None
+        self.catch_up(self._clock.time())
+
+    def _begin(self, now: float) -> None:
+        gop = self.broadcast.gop
+        self._generation, self._cursor = gop.generation, 0
+        self._edge = (gop.frames[-1].timestamp, len(gop.frames) - 1)
+        if gop.age_s(now) > FRESH_S:
+            self.broadcast.request_keyframe(now)
+        if self.first_frame_s is None:
+            self.first_frame_s = now - self.joined_at
+            self._on_first_frame(self.first_frame_s)
+
+    def _replay(self, frame: Frame) -> int:
+        edge, edge_at = self._edge
+        frames_left = edge_at - self._cursor
+        delta = squeeze(frame.timestamp, edge, frames_left) if frames_left > 0 else 0
+        if not self._number(frame.first_seq, self._sent, delta) or self.lane is None:
+            return 1
+        packets = [packet for _, packet in frame.packets]
+        self._fanout.send(VIDEO, packets, (self.lane,), self.broadcast.video.codec_name)
+        self._sent = frame.last_seq
+        return len(packets)
+
+    def _go_live(self, now: float) -> None:
+        newest = self.broadcast.video.newest
+        if self._number(newest + 1, self._sent, 0):
+            self.is_live = True
+            self.broadcast.lanes_changed()
+
+    def _number(self, first: int, previous: int, timestamp_delta: int) -> bool:
+        """A span from `first` on; False when this viewer can't take the codec on air."""
+        choice = self._choices.get(self.broadcast.video.codec_name)
+        if choice is None or self.lane is None:
+            self.close("codec_changed")
+            return False
+        before = self._forwarder.current
+        span = self._forwarder.start(first, previous, choice.payload_type, timestamp_delta)
+        if span is not before:
+            self._fanout.number(self.lane, VIDEO, self._numbering(span))
+        return True
+
+    def _numbering(self, span: Span) -> Numbering:
+        return Numbering(self.broadcast.video.ssrc, span.payload_type, span.seq_delta, span.timestamp_delta)
+
+    def codec_changed(self) -> None:
+        """The next keyframe comes in another codec than the last; the viewer may have agreed to it or not."""
+        if self.broadcast.video.codec_name not in self._choices:
+            self.close("codec_changed")
+        elif self.is_live:
+            newest = self.broadcast.video.newest
+            self._number(newest + 1, newest, 0)
+
+    def covers_live(self, seq: int) -> bool:
+        current = self._forwarder.current
+        return self.is_live and current is not None and current.first <= seq
+
+    def carry_late(self, carried: Carried) -> None:
+        """A packet that belongs before the viewer's current numbers: under those of its time, or not at all."""
+        span = self._forwarder.covering(carried.seq)
+        if span is not None and self.lane is not None and (self.is_live or carried.seq <= self._sent):
+            self._repeat(carried.packet, span)
+
+    def _resend(self, nack: Nack, now: float) -> None:
+        newest = self.broadcast.video.newest if self.is_live else self._sent
+        self._resends = min(RESEND_BURST, self._resends + (now - self._resends_at) * RESEND_RATE)
+        self._resends_at = now
+        self.counts["nacked"] += len(nack.seqs)
+        for out_seq in nack.seqs:
+            found = self._forwarder.find(out_seq, newest)
+            packet = self.broadcast.video.ring.get(found[0]) if found else None
+            if packet is None or found is None or self._resends < 1:
+                continue
+            self._resends -= 1
+            self.counts["resent"] += 1
+            self._repeat_or_rtx(packet, found[1])
+
+    def _repeat_or_rtx(self, packet: bytes, span: Span) -> None:
+        rtx = next(
+            (
+                choice.rtx_payload_type
+                for choice in self._choices.values()
+                if choice.payload_type == span.payload_type
+            ),
+            None,
+        )
+        if rtx is None or self.lane is None:
+            self._repeat(packet, span)
+            return
+        self._rtx_seq += 1
+        self._fanout.resend(
+            self.lane, RTX, (self._as_rtx(packet, span, rtx),), Numbering(self.broadcast.rtx_ssrc, rtx, 0, 0)
+        )
+
+    def _as_rtx(self, packet: bytes, span: Span, rtx: int) -> bytes:
+        _, marker, seq, timestamp, _ = rtp.HEADER.unpack_from(packet)
+        original = (seq + span.seq_delta) & 0xFFFF
+        return rtp.build(
+            rtx,
+            marker > 127,
+            self._rtx_seq,
+            timestamp + span.timestamp_delta,
+            self.broadcast.rtx_ssrc,
+            original.to_bytes(2, "big") + packet[rtp.HEADER_BYTES :],
+        )
+
+    def _repeat(self, packet: bytes, span: Span) -> None:
+        if self.lane is not None:
+            self._fanout.resend(
+                self.lane, VIDEO, (packet,), self._numbering(span), self.broadcast.video.codec_name
+            )
