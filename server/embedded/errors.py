@@ -18,12 +18,12 @@ def tail(text: str, lines: int = 12) -> str:
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
-def failed_start(program: str, log: str, log_path: str) -> StartError:
+def failed_start(program: str, log: str, log_path: str, code: str = "store_failed") -> StartError:
     """The error for a program that ended before it was ready, judged by the end of its log."""
     if "No space left on device" in log:
         return StartError(
             "disk_full", f"{program} can't start: the disk is full.", "Free some space, then start again."
         )
     return StartError(
-        "store_failed", f"{program} ended while starting:\n{tail(log)}\n", f"The whole log is {log_path}."
+        code, f"{program} ended while starting:\n{tail(log)}\n", f"The whole log is {log_path}."
     )

@@ -1,0 +1,141 @@
+"""The command line: everything a person or a supervisor starts."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server import config
+from server.embedded.errors import StartError
+
+_PR_SET_PDEATHSIG = 1
+app = typer.Typer(
+    name="hawker",
+    help="The live-shopping platform that a shop runs itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+owner = typer.Typer(help="The shop's first owner, who invites everybody else.", no_args_is_help=True)
+app.add_typer(owner, name="owner")
+
+
+def main() -> None:
+    """Parse the command line and run it; errors that an operator can mend end in one message and code 1."""
+    try:
+        app()
+    except Exception as error:
+        code, remedy = getattr(error, "code", None), getattr(error, "remedy", None)
+        if not isinstance(code, str) or not isinstance(remedy, str):
+            raise
+        print(f"hawker: {error} [{code}]", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON on stdout when ready, and nothing else.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1024, max=65530, help="First of six ports in a row.")] = 8400,
+    data: Annotated[Path, typer.Option(help="Where data and logs are kept.")] = Path(".demo"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """A sample shop with a show on air: stores, payments and all roles on this machine."""
+    from server.demo import start
+    from server.embedded.box import Addresses
+
+    _end_with_parent()
+    _run(start.run(start.Demo(data, Addresses(host, port), as_json), sys.stdout))
+
+
+@app.command()
+def up() -> None:
+    """All roles on this machine with settings of yours (deploy/settings.md)."""
+    from server.embedded import up as whole
+
+    _end_with_parent()
+    _run(whole.run())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of HAWKER_DATABASE_URL to this version's schema."""
+    from server.store.migrate import newest_revision, upgrade
+
+    url = config.load(os.environ).database_url
+    if not url:
+        raise StartError("settings_invalid", "HAWKER_DATABASE_URL is not set.", "See deploy/settings.md.")
+    asyncio.run(upgrade(url))
+    print(f"The database has schema {newest_revision()}.", file=sys.stderr)
+
+
+@owner.command("create")
+def owner_create(
+    email: Annotated[str, typer.Option(help="The owner's address; a link to set a password is printed.")],
+    name: Annotated[str, typer.Option(help="The owner's name.")] = "",
+) -> None:
+    """Make the first owner of the shop. People who sign up never become one."""
+    from server.app import owner as use
+
+    asyncio.run(use.create(config.load(os.environ, "web"), email=email, name=name))
+
+
+@app.command("demo-seed", hidden=True)
+def demo_seed() -> None:
+    """Fill the sample shop; one line of JSON on stdout (server/demo/handover.py)."""
+    from server.demo import seed
+
+    asyncio.run(seed.run(config.load(os.environ, "web"), sys.stdout))
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting with its default and meaning, as Markdown."""
+    print(config.markdown(), end="")
+
+
+def _role_command(name: str, meaning: str) -> None:
+    def command() -> None:
+        from server import role
+
+        sys.exit(role.main(name))
+
+    app.command(name, help=meaning)(command)
+
+
+for _name, _meaning in {
+    "web": "Role: pages, API and webhooks.",
+    "overlay": "Role: the live room's websockets.",
+    "stream": "Role: the media relay (WHIP, WHEP); one a core.",
+    "worker": "Role: background jobs.",
+    "simulator": "Role: the payment simulator, for demos and tests.",
+    "programme": "Role: the demo's test programme, sent by WHIP.",
+}.items():
+    _role_command(_name, _meaning)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until done, or until a signal has stopped everything."""
+    try:
+        asyncio.run(work)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print("Everything is stopped.", file=sys.stderr)
+
+
+def _end_with_parent() -> None:
+    """Started by make, end when make is killed outright: it can't pass the signal on then."""
+    if not os.environ.pop("HAWKER_DIE_WITH_PARENT", "") or not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent or parent == 1:
+        sys.exit("hawker: started by a process that is gone already [parent_gone]")
