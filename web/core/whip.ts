@@ -1,0 +1,221 @@
+/**
+ * Publishes a camera or screen by WHIP.
+ *
+ * H.264 preferred, then VP8; up to three simulcast layers (rid q, h, f); bitrates capped. The peer that fails is
+ * replaced, with the same key: the node lets it take over the session left behind.
+ */
+
+import { Backoff, leave, postOffer, preferCodecs } from './media.ts';
+import { asProblem, type Problem } from './problem.ts';
+
+export type PublishState = 'idle' | 'connecting' | 'live' | 'retrying' | 'refused';
+
+export interface WhipOptions {
+  /** The public address and its bearer: a publish token or a stream key. */
+  url: string;
+  token: string;
+  iceServers?: RTCIceServer[];
+  simulcast?: boolean;
+  maxBitrateKbps?: number;
+  onState?: (state: PublishState, problem: Problem | null) => void;
+}
+
+export interface PublishStats {
+  bitrate_kbps: number;
+  frames_per_s: number;
+  width: number;
+  height: number;
+  codec: string;
+  round_trip_ms: number | null;
+  lost_fraction: number;
+  limited_by: string;
+}
+
+const POST_DEADLINE_MS = 10_000;
+const CONNECT_DEADLINE_MS = 12_000;
+const DISCONNECTED_FOR_MS = 5_000;
+const DEFAULT_KBPS = 2_500;
+
+/** Largest first is what Chromium wants for H.264; the rid names tell q(uarter), h(alf), f(ull). */
+export function encodings(simulcast: boolean, maxBitrateKbps: number): RTCRtpEncodingParameters[] {
+  const full = { maxBitrate: maxBitrateKbps * 1000, maxFramerate: 30 };
+  if (!simulcast) return [full];
+  return [
+    { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: Math.round(maxBitrateKbps * 80), maxFramerate: 30 },
+    { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: Math.round(maxBitrateKbps * 280), maxFramerate: 30 },
+    { rid: 'f', scaleResolutionDownBy: 1, ...full },
+  ];
+}
+
+export class WhipPublisher {
+  state: PublishState = 'idle';
+  #stream: MediaStream | null = null;
+  #peer: RTCPeerConnection | null = null;
+  #resource: string | null = null;
+  #abort: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #last: { bytes: number; at: number } | null = null;
+  readonly #failures = new Backoff(700, 10_000);
+
+  constructor(private readonly options: WhipOptions) {}
+
+  start(stream: MediaStream): void {
+    this.#stream = stream;
+    globalThis.addEventListener?.('pagehide', this.#hide);
+    void this.#publish();
+  }
+
+  stop(): void {
+    this.#stream = null;
+    globalThis.removeEventListener?.('pagehide', this.#hide);
+    this.#end();
+    this.#tell('idle', null);
+  }
+
+  /** Another camera, microphone or screen without a new session. */
+  async replace(stream: MediaStream): Promise<void> {
+    this.#stream = stream;
+    const senders = this.#peer?.getSenders() ?? [];
+    await Promise.all(
+      senders.map((sender, index) => {
+        const kind = sender.track?.kind ?? (index === 0 ? 'video' : 'audio');
+        const track = stream.getTracks().find((candidate) => candidate.kind === kind) ?? null;
+        return sender.replaceTrack(track);
+      }),
+    );
+  }
+
+  async stats(): Promise<PublishStats | null> {
+    const report = await this.#peer?.getStats();
+    return report ? this.#read(report) : null;
+  }
+
+  async #publish(): Promise<void> {
+    this.#end();
+    const stream = this.#stream;
+    if (!stream) return;
+    this.#tell('connecting', null);
+    const peer = new RTCPeerConnection({ iceServers: this.options.iceServers ?? [], bundlePolicy: 'max-bundle' });
+    const abort = new AbortController();
+    this.#peer = peer;
+    this.#abort = abort;
+    this.#prepare(peer, stream);
+    try {
+      const offer = await peer.createOffer();
+      const described = peer.setLocalDescription(offer);
+      const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POST_DEADLINE_MS)]);
+      const answer = await postOffer(this.options.url, offer.sdp!, this.options.token, signal);
+      if (this.#peer !== peer) return leave(answer.resource, this.options.token);
+      this.#resource = answer.resource;
+      await described;
+      await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      this.#in(CONNECT_DEADLINE_MS, () => peer.connectionState !== 'connected' && this.#again(null));
+    } catch (error) {
+      if (this.#peer === peer && !abort.signal.aborted) this.#again(asProblem(error));
+    }
+  }
+
+  #prepare(peer: RTCPeerConnection, stream: MediaStream): void {
+    const [video] = stream.getVideoTracks();
+    const [audio] = stream.getAudioTracks();
+    const { simulcast = false, maxBitrateKbps = DEFAULT_KBPS } = this.options;
+    const sender = peer.addTransceiver(video ?? 'video', {
+      direction: 'sendonly',
+      streams: [stream],
+      sendEncodings: encodings(simulcast, maxBitrateKbps),
+    });
+    peer.addTransceiver(audio ?? 'audio', { direction: 'sendonly', streams: [stream] });
+    preferCodecs(sender, globalThis.RTCRtpSender?.getCapabilities?.('video') ?? null);
+    peer.onconnectionstatechange = () => {
+      if (peer !== this.#peer) return;
+      if (peer.connectionState === 'connected') {
+        this.#clear();
+        this.#failures.reset();
+        this.#tell('live', null);
+      } else if (peer.connectionState === 'failed' || peer.connectionState === 'closed') {
+        this.#again(null);
+      } else if (peer.connectionState === 'disconnected') {
+        this.#in(DISCONNECTED_FOR_MS, () => this.#again(null));
+      }
+    };
+  }
+
+  #again(problem: Problem | null): void {
+    this.#end();
+    if (!this.#stream) return;
+    if (problem && problem.status >= 400 && problem.status < 500) {
+      this.#tell('refused', problem);
+    } else {
+      this.#tell('retrying', problem);
+      this.#in(this.#failures.next(), () => void this.#publish());
+    }
+  }
+
+  #read(report: RTCStatsReport): PublishStats {
+    const stats: PublishStats = {
+      bitrate_kbps: 0,
+      frames_per_s: 0,
+      width: 0,
+      height: 0,
+      codec: '',
+      round_trip_ms: null,
+      lost_fraction: 0,
+      limited_by: 'none',
+    };
+    let bytes = 0;
+    report.forEach((entry) => {
+      if (entry.type === 'outbound-rtp') bytes += entry.bytesSent ?? 0;
+      if (entry.type === 'outbound-rtp' && entry.kind === 'video' && (entry.frameWidth ?? 0) >= stats.width) {
+        stats.frames_per_s = entry.framesPerSecond ?? 0;
+        stats.width = entry.frameWidth ?? 0;
+        stats.height = entry.frameHeight ?? 0;
+        stats.limited_by = entry.qualityLimitationReason ?? 'none';
+        stats.codec = String(report.get(entry.codecId)?.mimeType ?? '').replace('video/', '');
+      }
+      if (entry.type === 'remote-inbound-rtp' && entry.kind === 'video') {
+        stats.lost_fraction = entry.fractionLost ?? 0;
+        if (entry.roundTripTime != null) stats.round_trip_ms = entry.roundTripTime * 1000;
+      }
+      if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime != null)
+        stats.round_trip_ms ??= entry.currentRoundTripTime * 1000;
+    });
+    const now = performance.now();
+    if (this.#last && now > this.#last.at) stats.bitrate_kbps = Math.max(0, ((bytes - this.#last.bytes) * 8) / (now - this.#last.at));
+    this.#last = { bytes, at: now };
+    return stats;
+  }
+
+  #end(): void {
+    this.#clear();
+    this.#abort?.abort();
+    this.#abort = null;
+    const peer = this.#peer;
+    this.#peer = null;
+    if (peer) {
+      leave(this.#resource, this.options.token);
+      peer.close();
+    }
+    this.#resource = null;
+    this.#last = null;
+  }
+
+  #in(ms: number, work: () => void): void {
+    this.#clear();
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      work();
+    }, ms);
+  }
+
+  #clear(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #tell(state: PublishState, problem: Problem | null): void {
+    this.state = state;
+    this.options.onState?.(state, problem);
+  }
+
+  readonly #hide = () => this.#end();
+}
