@@ -1,0 +1,1 @@
+"""HTTP: parse → use case → response. Errors become problem documents in `errors`, and nowhere else."""

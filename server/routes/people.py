@@ -1,0 +1,248 @@
+"""Accounts over HTTP: sign-up, sign-in, sessions, what somebody says of themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from server.auth.accounts import normal_email
+from server.problems import Problem
+from server.routes.operation import SIGNED_IN, Call, Operation, Reply
+from server.routes.schemas import Body, Email, GivenPassword, Line, Me, Password, Token, View, me
+from server.store import people
+from server.store.pool import transaction
+
+
+class SignUp(Body, frozen=True):
+    email: Email
+    password: Password
+    display_name: Line
+
+
+class SignIn(Body, frozen=True):
+    email: Email
+    password: GivenPassword
+
+
+class Verify(Body, frozen=True):
+    token: Token
+
+
+class Forgot(Body, frozen=True):
+    email: Email
+
+
+class Reset(Body, frozen=True):
+    token: Token
+    password: Password
+
+
+class ChangeMe(Body, frozen=True):
+    display_name: Line | None = None
+    show_first_name: bool | None = None
+
+
+class ChangePassword(Body, frozen=True):
+    current: GivenPassword
+    new: Password
+
+
+class WhoAmI(View, frozen=True):
+    user: Me | None
+
+
+class SessionView(View, frozen=True):
+    id: str
+    user_agent: str
+    created_at: datetime
+    seen_at: datetime
+    current: bool
+
+
+class Sessions(View, frozen=True):
+    sessions: tuple[SessionView, ...]
+
+
+async def sign_up(call: Call, body: SignUp) -> Reply:
+    accounts, email, name = call.deps.accounts, normal_email(body.email), body.display_name.strip()
+    begun = await accounts.sign_up(email, body.password, name, call.client_ip, call.user_agent)
+    await _end_present(call)
+    return Reply(me(begun.person), 201, session_token=begun.token)
+
+
+async def sign_in(call: Call, body: SignIn) -> Reply:
+    email = normal_email(body.email)
+    begun = await call.deps.accounts.sign_in(email, body.password, call.client_ip, call.user_agent)
+    await _end_present(call)
+    return Reply(me(begun.person), session_token=begun.token)
+
+
+async def sign_out(call: Call) -> Reply:
+    await _end_present(call)
+    return Reply(session_token="")
+
+
+async def _end_present(call: Call) -> None:
+    """A browser has one session: the one it had before ends."""
+    if call.visitor:
+        await call.deps.accounts.end_session(call.visitor.user_id, call.visitor.session_id)
+
+
+async def verify(call: Call, body: Verify) -> Me:
+    user_id = await call.deps.accounts.verify(body.token, call.client_ip)
+    async with transaction(call.deps.pool) as db:
+        user = await people.user_by_id(db, user_id)
+    if user is None:
+        raise Problem("bad_token")
+    roles = call.visitor.roles if call.visitor and call.visitor.user_id == user_id else ()
+    return Me(user.id, user.email, user.display_name, True, user.show_first_name, roles)
+
+
+async def resend(call: Call) -> Reply:
+    await call.deps.accounts.resend_verification(call.person)
+    return Reply(status=202)
+
+
+async def forgot(call: Call, body: Forgot) -> Reply:
+    await call.deps.accounts.forgot(normal_email(body.email), call.client_ip)
+    return Reply(status=202)
+
+
+async def reset(call: Call, body: Reset) -> None:
+    await call.deps.accounts.reset(body.token, body.password, call.client_ip)
+
+
+async def who_am_i(call: Call) -> WhoAmI:
+    return WhoAmI(me(call.visitor) if call.visitor else None)
+
+
+async def change_me(call: Call, body: ChangeMe) -> Me:
+    name = body.display_name.strip() if body.display_name else None
+    async with transaction(call.deps.pool) as db:
+        await people.rename(db, call.person.user_id, name, body.show_first_name)
+        user = await people.user_by_id(db, call.person.user_id)
+    assert user is not None
+    verified = user.email_verified_at is not None
+    return Me(user.id, user.email, user.display_name, verified, user.show_first_name, call.person.roles)
+
+
+async def change_password(call: Call, body: ChangePassword) -> None:
+    await call.deps.accounts.change_password(call.person, body.current, body.new)
+
+
+async def sessions(call: Call) -> Sessions:
+    async with transaction(call.deps.pool) as db:
+        found = await people.sessions_of(db, call.person.user_id, call.deps.clock())
+    mine = call.person.session_id
+    return Sessions(
+        tuple(SessionView(s.id, s.user_agent, s.created_at, s.seen_at, s.id == mine) for s in found)
+    )
+
+
+async def end_session(call: Call) -> Reply:
+    session_id = call.path("id")
+    if not await call.deps.accounts.end_session(call.person.user_id, session_id):
+        raise Problem("no_such_session")
+    return Reply(session_token="" if session_id == call.person.session_id else None)
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/api/auth/sign-up",
+        handler=sign_up,
+        summary="Make an account; signs in and mails a verification link",
+        body=SignUp,
+        returns=Me,
+        status=201,
+        errors=("email_taken", "rate_limited", "busy"),
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/sign-in",
+        handler=sign_in,
+        summary="Sign in",
+        body=SignIn,
+        returns=Me,
+        errors=("bad_credentials", "rate_limited", "busy"),
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/sign-out",
+        handler=sign_out,
+        summary="End this session; its sockets close",
+        status=204,
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/verify",
+        handler=verify,
+        summary="Prove an e-mail address with the token from the mail",
+        body=Verify,
+        returns=Me,
+        errors=("bad_token", "rate_limited"),
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/verify/resend",
+        handler=resend,
+        summary="Mail the verification link again",
+        access=SIGNED_IN,
+        status=202,
+        errors=("already_verified", "rate_limited"),
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/forgot",
+        handler=forgot,
+        summary="Mail a link to set a new password, if there is such an account",
+        body=Forgot,
+        status=202,
+        errors=("rate_limited",),
+    ),
+    Operation(
+        method="POST",
+        path="/api/auth/reset",
+        handler=reset,
+        summary="Set a new password with the token from the mail; every session ends",
+        body=Reset,
+        status=204,
+        errors=("bad_token", "rate_limited", "busy"),
+    ),
+    Operation(method="GET", path="/api/me", handler=who_am_i, summary="Who is signed in", returns=WhoAmI),
+    Operation(
+        method="PATCH",
+        path="/api/me",
+        handler=change_me,
+        summary="Change the own name and consent",
+        access=SIGNED_IN,
+        body=ChangeMe,
+        returns=Me,
+    ),
+    Operation(
+        method="POST",
+        path="/api/me/password",
+        handler=change_password,
+        summary="Change the password; all other sessions end",
+        access=SIGNED_IN,
+        body=ChangePassword,
+        status=204,
+        errors=("wrong_password", "rate_limited", "busy"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/me/sessions",
+        handler=sessions,
+        summary="Where somebody is signed in",
+        access=SIGNED_IN,
+        returns=Sessions,
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/me/sessions/{id:uuid}",
+        handler=end_session,
+        summary="End one session; its sockets close",
+        access=SIGNED_IN,
+        status=204,
+        errors=("no_such_session",),
+    ),
+)

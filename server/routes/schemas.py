@@ -1,0 +1,152 @@
+"""What crosses the API in more than one place. The OpenAPI document is generated from these structs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.media import Picture
+from server.store import catalogue
+from server.store.people import Person
+from server.store.shows import Show as ShowRow
+
+_SOMETHING = r"\S"
+
+Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_SOMETHING)]
+OptionalLine = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=20_000)]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^\s*[^@\s]{1,64}@[^@\s]+\s*$")]
+Password = Annotated[str, Meta(min_length=10, max_length=200)]
+GivenPassword = Annotated[str, Meta(min_length=1, max_length=200)]
+Token = Annotated[str, Meta(min_length=1, max_length=200)]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
+AmountMinor = Annotated[int, Meta(ge=0, le=99_999_999)]
+Quantity = Annotated[int, Meta(ge=1, le=99)]
+Search = Annotated[str, Meta(max_length=100)]
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """A request body: what is not in it is refused."""
+
+
+class View(Struct, frozen=True):
+    """A response body."""
+
+
+class Me(View, frozen=True):
+    id: str
+    email: str
+    display_name: str
+    email_verified: bool
+    show_first_name: bool
+    roles: tuple[str, ...]
+
+
+def me(person: Person) -> Me:
+    return Me(
+        id=person.user_id,
+        email=person.email,
+        display_name=person.display_name,
+        email_verified=person.email_verified_at is not None,
+        show_first_name=person.show_first_name,
+        roles=person.roles,
+    )
+
+
+class Image(View, frozen=True):
+    """`url` is 640 px wide; /media/{id}/{96,320,640,1280}.webp are the others."""
+
+    id: str
+    url: str
+    alt: str
+    width: int
+    height: int
+
+
+class Variant(View, frozen=True):
+    id: str
+    title: str
+    sku: str
+    price_minor: int
+    compare_at_minor: int | None
+    buyer_limit: int
+    available: int
+
+
+class Product(View, frozen=True):
+    id: str
+    handle: str
+    title: str
+    description: str
+    vendor: str
+    tags: tuple[str, ...]
+    state: str
+    images: tuple[Image, ...]
+    variants: tuple[Variant, ...]
+
+
+class Products(View, frozen=True):
+    products: tuple[Product, ...]
+    next: str | None
+
+
+def image_url(image_id: str, width: int = 640) -> str:
+    return f"/media/{image_id}/{width}.webp"
+
+
+def variant_view(row: catalogue.Variant) -> Variant:
+    return Variant(
+        row.id, row.title, row.sku, row.price_minor, row.compare_at_minor, row.buyer_limit, row.available
+    )
+
+
+def product_view(row: catalogue.Product) -> Product:
+    return Product(
+        id=row.id,
+        handle=row.handle,
+        title=row.title,
+        description=row.description,
+        vendor=row.vendor,
+        tags=row.tags,
+        state=row.state,
+        images=tuple(Image(i.id, image_url(i.id), i.alt, i.width, i.height) for i in row.images),
+        variants=tuple(variant_view(variant) for variant in row.variants),
+    )
+
+
+class ShowCard(View, frozen=True):
+    """`picture` is idle, live or away; `viewers` watch the picture just now."""
+
+    id: str
+    title: str
+    description: str
+    state: str
+    visibility: str
+    starts_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    cover_url: str | None
+    host_name: str | None
+    viewers: int
+    picture: str
+
+
+def show_card(row: ShowRow, picture: Picture | None) -> ShowCard:
+    seen = picture or Picture()
+    return ShowCard(
+        id=row.id,
+        title=row.title,
+        description=row.description,
+        state=row.state,
+        visibility=row.visibility,
+        starts_at=row.starts_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        cover_url=image_url(row.cover_image_id, 1280) if row.cover_image_id else None,
+        host_name=row.host_name,
+        viewers=seen.viewers,
+        picture=str(seen.state),
+    )

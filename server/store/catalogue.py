@@ -1,0 +1,264 @@
+"""Products, their variants and their images. Stock and prices of existing variants change in the checkout."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from server.problems import Problem
+from server.store.pool import Connection
+from server.store.rows import new_id, plain, row, touched
+
+PAGE = 50
+
+
+class ImageView(Struct, frozen=True):
+    id: str
+    alt: str
+    width: int
+    height: int
+
+
+class Variant(Struct, frozen=True):
+    id: str
+    product_id: str
+    title: str
+    sku: str
+    price_minor: int
+    compare_at_minor: int | None
+    buyer_limit: int
+    available: int
+
+
+class Product(Struct, frozen=True):
+    id: str
+    handle: str
+    title: str
+    description: str
+    vendor: str
+    tags: tuple[str, ...]
+    state: str
+    images: tuple[ImageView, ...]
+    variants: tuple[Variant, ...]
+
+
+_VARIANT = """
+    SELECT v.id, v.product_id, v.title, v.sku, v.price_minor, v.compare_at_minor, v.buyer_limit,
+           coalesce(k.available, 0) AS available
+    FROM variants v LEFT JOIN stock k ON k.variant_id = v.id
+"""
+
+
+async def products_page(
+    db: Connection, shop_id: str, *, state: str | None, q: str, before: str | None, limit: int = PAGE
+) -> list[Product]:
+    """Products, the newest first, whose title, handle, vendor or a SKU has `q` in it. `before` is the last
+    id of the page before."""
+    records = await db.fetch(
+        """
+        SELECT p.id FROM products p
+        WHERE p.shop_id = $1 AND ($2::text IS NULL OR p.state = $2) AND ($4::uuid IS NULL OR p.id < $4)
+          AND ($3 = '' OR strpos(lower(p.title), lower($3)) > 0 OR strpos(p.handle, lower($3)) > 0
+               OR strpos(lower(p.vendor), lower($3)) > 0
+               OR EXISTS (SELECT FROM variants v
+                          WHERE v.product_id = p.id AND strpos(lower(v.sku), lower($3)) > 0))
+        ORDER BY p.id DESC LIMIT $5
+        """,
+        shop_id,
+        state,
+        q,
+        before,
+        limit,
+    )
+    return await products(db, [str(record["id"]) for record in records])
+
+
+async def products(db: Connection, product_ids: Sequence[str]) -> list[Product]:
+    """Whole products, in the order asked for; unknown ids are left out."""
+    ids = list(product_ids)
+    if not ids:
+        return []
+    heads = await db.fetch(
+        """
+        SELECT id, handle, title, description, vendor, tags, state FROM products
+        WHERE id = ANY($1::uuid[]) ORDER BY array_position($1::uuid[], id)
+        """,
+        ids,
+    )
+    images = await db.fetch(
+        """
+        SELECT pi.product_id, i.id, pi.alt, i.width, i.height
+        FROM product_images pi JOIN images i ON i.id = pi.image_id
+        WHERE pi.product_id = ANY($1::uuid[]) ORDER BY pi.position, i.id
+        """,
+        ids,
+    )
+    variants = await db.fetch(
+        f"""{_VARIANT} WHERE v.product_id = ANY($1::uuid[]) AND v.state = 'active'
+            ORDER BY v.position, v.id""",
+        ids,
+    )
+    images_of, variants_of = _by_product(images), _by_product(variants)
+    return [
+        _product(plain(head), images_of.get(head["id"], []), variants_of.get(head["id"], []))
+        for head in heads
+    ]
+
+
+def _by_product(records: Sequence[asyncpg.Record]) -> dict[UUID, list[dict[str, Any]]]:
+    grouped: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        grouped[record["product_id"]].append(plain(record))
+    return grouped
+
+
+def _product(head: dict[str, Any], images: list[dict[str, Any]], variants: list[dict[str, Any]]) -> Product:
+    return Product(
+        **{**head, "tags": tuple(head["tags"])},
+        images=tuple(ImageView(i["id"], i["alt"], i["width"], i["height"]) for i in images),
+        variants=tuple(Variant(**v) for v in variants),
+    )
+
+
+async def product(db: Connection, product_id: str) -> Product | None:
+    return next(iter(await products(db, [product_id])), None)
+
+
+async def product_by_handle(db: Connection, shop_id: str, handle: str) -> Product | None:
+    product_id = await db.fetchval(
+        "SELECT id FROM products WHERE shop_id = $1 AND handle = $2", shop_id, handle
+    )
+    return None if product_id is None else await product(db, str(product_id))
+
+
+async def product_in_shop(db: Connection, shop_id: str, product_id: str) -> bool:
+    return bool(
+        await db.fetchval(
+            "SELECT exists(SELECT FROM products WHERE shop_id = $1 AND id = $2)", shop_id, product_id
+        )
+    )
+
+
+async def add_product(db: Connection, shop_id: str, fields: dict[str, Any]) -> str:
+    """The new product's id. Raises Problem `handle_taken`."""
+    product_id = await db.fetchval(
+        """
+        INSERT INTO products (id, shop_id, handle, title, description, vendor, tags, state)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (shop_id, handle) DO NOTHING RETURNING id
+        """,
+        new_id(),
+        shop_id,
+        fields["handle"],
+        fields["title"],
+        fields.get("description", ""),
+        fields.get("vendor", ""),
+        list(fields.get("tags", ())),
+        fields.get("state", "active"),
+    )
+    if product_id is None:
+        raise Problem("handle_taken", fields={"handle": "Another product has this handle."})
+    return str(product_id)
+
+
+async def free_handle(db: Connection, shop_id: str, wanted: str) -> str:
+    """`wanted`, or `wanted-2`, `wanted-3` … if that is taken."""
+    taken = {
+        record["handle"]
+        for record in await db.fetch(
+            "SELECT handle FROM products WHERE shop_id = $1 AND starts_with(handle, $2)", shop_id, wanted
+        )
+    }
+    handle, number = wanted, 2
+    while handle in taken:
+        handle, number = f"{wanted}-{number}", number + 1
+    return handle
+
+
+async def change_product(db: Connection, product_id: str, changes: dict[str, Any]) -> None:
+    """Raises Problem `handle_taken`."""
+    if "handle" in changes and await db.fetchval(
+        """
+        SELECT exists(SELECT FROM products other JOIN products mine ON mine.shop_id = other.shop_id
+                      WHERE mine.id = $1 AND other.id <> $1 AND other.handle = $2)
+        """,
+        product_id,
+        changes["handle"],
+    ):
+        raise Problem("handle_taken", fields={"handle": "Another product has this handle."})
+    for column in ("handle", "title", "description", "vendor", "tags", "state"):
+        if column in changes:
+            await db.execute(
+                f"UPDATE products SET {column} = $2, updated_at = now() WHERE id = $1",
+                product_id,
+                changes[column],
+            )
+
+
+# --- variants
+
+
+async def variant(db: Connection, shop_id: str, variant_id: str) -> Variant | None:
+    record = await db.fetchrow(
+        f"{_VARIANT} JOIN products p ON p.id = v.product_id WHERE p.shop_id = $1 AND v.id = $2",
+        shop_id,
+        variant_id,
+    )
+    return row(Variant, record)
+
+
+async def add_variant(db: Connection, product_id: str, fields: dict[str, Any]) -> str:
+    """A variant with an empty stock row; its id."""
+    variant_id = new_id()
+    await db.execute(
+        """
+        INSERT INTO variants
+            (id, product_id, position, title, sku, price_minor, compare_at_minor, buyer_limit)
+        VALUES ($1, $2, (SELECT count(*) FROM variants WHERE product_id = $2), $3, $4, $5, $6, $7)
+        """,
+        variant_id,
+        product_id,
+        fields.get("title", ""),
+        fields.get("sku", ""),
+        fields["price_minor"],
+        fields.get("compare_at_minor"),
+        fields.get("buyer_limit", 0),
+    )
+    await db.execute("INSERT INTO stock (variant_id) VALUES ($1)", variant_id)
+    return variant_id
+
+
+async def change_variant(db: Connection, variant_id: str, changes: dict[str, Any]) -> None:
+    """Everything but price and stock."""
+    for column in ("title", "sku", "compare_at_minor", "buyer_limit", "state"):
+        if column in changes:
+            await db.execute(f"UPDATE variants SET {column} = $2 WHERE id = $1", variant_id, changes[column])
+
+
+# --- images
+
+
+async def add_product_image(db: Connection, product_id: str, image_id: str, alt: str) -> None:
+    await db.execute(
+        """
+        INSERT INTO product_images (product_id, image_id, position, alt)
+        VALUES ($1, $2, (SELECT count(*) FROM product_images WHERE product_id = $1), $3)
+        ON CONFLICT (product_id, image_id) DO UPDATE SET alt = excluded.alt
+        """,
+        product_id,
+        image_id,
+        alt,
+    )
+
+
+async def remove_product_image(db: Connection, product_id: str, image_id: str) -> bool:
+    """The image's files stay: orders, mails and caches may still show it."""
+    status = await db.execute(
+        "DELETE FROM product_images WHERE product_id = $1 AND image_id = $2", product_id, image_id
+    )
+    return touched(status) > 0

@@ -1,0 +1,108 @@
+"""A whole web role in process: real PostgreSQL and Valkey, a clock that tests turn."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from server.auth.passwords import Passwords
+from server.auth.staff import create_owner
+from server.config import Settings
+from server.routes.app import build
+from server.routes.deps import Deps
+from server.routes.wiring import wire
+from server.store import staff
+from server.store.pool import Pool, open_pool, transaction
+
+PUBLIC_URL = "http://shop.test"
+PASSWORD = "a long enough password"
+
+
+@dataclass
+class Clock:
+    """Real time plus what tests add: stores compare with their own clocks, too."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Web:
+    deps: Deps
+    app: Any
+    clock: Clock
+    passwords: Passwords
+
+    def browser(self, ip: str = "192.0.2.1") -> httpx.AsyncClient:
+        """A browser of its own, with its own cookies, on one of our pages."""
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, client=(ip, 50000)),
+            base_url=PUBLIC_URL,
+            headers={"origin": PUBLIC_URL},
+        )
+
+    async def signed_in(self, *roles: str, name: str = "Ada Lovelace") -> httpx.AsyncClient:
+        """A new person with these roles, signed in."""
+        browser = self.browser(f"198.51.100.{secrets.randbelow(250)}")
+        email = f"{secrets.token_hex(6)}@example.com"
+        body = {"email": email, "password": PASSWORD, "display_name": name}
+        answer = await browser.post("/api/auth/sign-up", json=body)
+        assert answer.status_code == 201, answer.text
+        async with transaction(self.deps.pool) as db:
+            shop = await staff.the_shop(db)
+            assert shop is not None
+            for role in roles:
+                await staff.add_member(db, shop.id, answer.json()["id"], role)
+        return browser
+
+    async def mails(self, to: str | None = None) -> list[dict[str, Any]]:
+        async with transaction(self.deps.pool) as db:
+            records = await db.fetch("SELECT payload FROM outbox WHERE kind = 'mail' ORDER BY id")
+        return [r["payload"] for r in records if to is None or r["payload"]["to"] == to]
+
+
+@pytest.fixture
+async def pool(migrated_database_url: str) -> AsyncIterator[Pool]:
+    async with open_pool(migrated_database_url) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def cheap_passwords() -> Passwords:
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+async def web(pool: Pool, redis: Redis, cheap_passwords: Passwords, tmp_path: Path) -> AsyncIterator[Web]:
+    clock = Clock()
+    settings = Settings(
+        public_url=PUBLIC_URL,
+        overlay_public_url="ws://overlay.test:1",
+        stream_public_url="http://stream.test:2",
+        trusted_proxies=("203.0.113.0/24",),
+        data_dir=tmp_path / "data",
+    )
+    await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, cheap_passwords)
+    deps = wire(settings, pool, redis, dist=tmp_path / "dist", passwords=cheap_passwords, clock=clock)
+    yield Web(deps, build(deps), clock, cheap_passwords)
+    cheap_passwords.close()
