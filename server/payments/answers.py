@@ -43,8 +43,8 @@ Failure = Refused | Unknown | RateLimited
 def failure_of(error: Exception) -> Failure:
     """What an error tells about the request.
 
-    400 and 402 are Stripe's verdict on it. All else leaves open what happened, now or under the same key
-    before: a mismatched key (400 too) or a refused API key says nothing of the request that came first.
+    400, 402 and a missing object are Stripe's verdict on it. All else leaves open what happened, now or under
+    the same key before: a mismatched key (400 too) or a refused API key says nothing of the first request.
     """
     match error:
         case stripe.RateLimitError():
@@ -53,7 +53,7 @@ def failure_of(error: Exception) -> Failure:
             return Unknown("key_reused")
         case stripe.AuthenticationError() | stripe.PermissionError():
             return Unknown("not_authorized")
-        case stripe.CardError() | stripe.InvalidRequestError() if error.http_status in (400, 402):
+        case stripe.CardError() | stripe.InvalidRequestError() if _is_verdict(error):
             return _refused(error)
         case TimeoutError():
             return Unknown("timeout")
@@ -66,6 +66,11 @@ def failure_of(error: Exception) -> Failure:
         case _:
             _LOG.error("payment_answer_unreadable", exc_info=error)
             return Unknown("unexpected_answer")
+
+
+def _is_verdict(error: stripe.StripeError) -> bool:
+    """A 404 without Stripe's code may come from anything that stands at the address."""
+    return error.http_status in (400, 402) or error.code == "resource_missing"
 
 
 def _unknown_reason(status: int | None) -> str:
@@ -116,7 +121,8 @@ def _charge_outcome(answer: Mapping[str, Any] | Failure) -> ChargeOutcome:
 def _refused_charge(refused: Refused, payment: PaymentView) -> ChargeOutcome:
     """A refusal with its intent: only an intent that is open for another card, or ended, is a definite no."""
     if payment.status in ("requires_payment_method", "canceled"):
-        return Declined(payment.id, refused.code, refused.decline_code, refused.message)
+        still_open = payment.status != "canceled"
+        return Declined(payment.id, refused.code, refused.decline_code, refused.message, still_open)
     return outcome_of(payment)
 
 

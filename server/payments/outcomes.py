@@ -55,12 +55,17 @@ class Authorized:
 @dataclass(frozen=True, slots=True)
 class Declined:
     """`code` is Stripe's error code (`card_declined`, `expired_card`, `authentication_required`, `canceled`),
-    `decline_code` the bank's reason, `message` fit for the buyer. No intent when none was made."""
+    `decline_code` the bank's reason, `message` fit for the buyer. No intent when none was made.
+
+    `still_open`: whoever holds the intent's client secret could confirm it with another card. Where the secret
+    has left the server (after ActionNeeded), cancel the intent, and release the stock only once it is Cancelled.
+    """
 
     payment_intent: str | None
     code: str
     decline_code: str | None
     message: str
+    still_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,7 @@ def outcome_of(payment: PaymentView) -> ChargeOutcome:
             return Declined(payment.id, "canceled", None, "The payment was cancelled.")
         case "requires_payment_method" if payment.failure_code:
             message = payment.failure_message or "The card was declined."
-            return Declined(payment.id, payment.failure_code, payment.decline_code, message)
+            return Declined(payment.id, payment.failure_code, payment.decline_code, message, still_open=True)
         case "processing":
             return Unknown("processing")
         case "requires_payment_method" | "requires_confirmation":

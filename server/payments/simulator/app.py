@@ -307,13 +307,15 @@ async def serve(
             )
         )
         sender = asyncio.create_task(simulator.webhooks.run())
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
         try:
             with _stopped_by_signals(server):
                 on_ready(f"http://{settings.host}:{sock.getsockname()[1]}")
-                await server.serve(sockets=[sock])
+                await asyncio.shield(serving)
         finally:
+            server.should_exit = True
             sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            await asyncio.gather(serving, sender, return_exceptions=True)
 
 
 @contextlib.contextmanager
