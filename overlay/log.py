@@ -170,7 +170,7 @@ class ShowLog:
         await self._call("checkpoint", [head, base], args)
 
     async def tail(self, show_id: ShowId, after: Offset, event_id: str | None) -> tuple[Entry, ...] | None:
-        """The entries after an offset whose own event id is `event_id` (None at number 0).
+        """The entries after an offset whose own event id is `event_id` (None: not known, not compared).
 
         None where the log is another by now (wiped, rolled back, written anew) or forgot entries in between.
         """
@@ -179,7 +179,9 @@ class ShowLog:
             return None
         entries = _entries(reply[4])
         if after.number:
-            if not entries or entries[0].event.n != after.number or entries[0].event_id != event_id:
+            if not entries or entries[0].event.n != after.number:
+                return None
+            if event_id is not None and entries[0].event_id != event_id:
                 return None
             entries = entries[1:]
         return entries if _without_gaps(entries, after.number, int(reply[1])) else None
