@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { asProblem } from '../core/problem.ts';
 import { Button, IconButton } from './button.tsx';
 import { Icon, type IconName } from './icons.tsx';
@@ -143,10 +144,16 @@ function dismiss(key: number): void {
   toasts.value = toasts.value.filter((row) => row.key !== key);
 }
 
-/** Once a page. `popover` keeps it above an open modal dialog. */
+/** Once a page. A popover, shown anew with each toast: that keeps it above an open modal dialog. */
 export function Toasts() {
+  const box = useRef<HTMLDivElement>(null);
+  const newest = toasts.value.at(-1)?.key;
+  useEffect(() => {
+    if (box.current?.matches(':popover-open')) box.current.hidePopover();
+    if (newest) box.current?.showPopover();
+  }, [newest]);
   return (
-    <div class="toasts" role="status" aria-live="polite" data-testid="toasts">
+    <div ref={box} class="toasts" popover="manual" role="status" aria-live="polite" data-testid="toasts">
       {toasts.value.map((row) => (
         <div key={row.key} class={`toast tone-${row.tone}`}>
           <span>{row.text}</span>
