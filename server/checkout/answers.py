@@ -1,0 +1,91 @@
+"""What the checkout says to people: stable codes, plain reasons, and the order as its buyer sees it."""
+
+from __future__ import annotations
+
+from overlay.messages import OrderView, RefusedLine
+from overlay.ports import Refusal
+from server.shop.allocation import Existing, LineRefused
+from server.shop.orders import OrderState
+from server.shop.record import OrderRecord
+
+RETRY_MS = 1_000
+
+_REASONS = {
+    "sold_out": "Sold out: somebody was faster.",
+    "buyer_limit": "You already have as many as one buyer may get.",
+    "price_changed": "The price has changed. Have a look and tap again.",
+    "not_for_sale": "This is not for sale any more.",
+    "no_card": "Save a card first, then one tap is enough.",
+    "no_address": "Add a delivery address first.",
+    "not_signed_in": "Sign in to buy.",
+    "order_id_reused": "This order id belongs to another purchase. Start a new one.",
+    "bad_order": "This purchase can't be understood.",
+    "busy": "So many are buying right now. Your tap was not lost: try again in a moment.",
+    "no_such_order": "There is no such order.",
+    "not_declined": "Only a declined order can be tried again.",
+    "being_charged": "The card is being charged right now. Wait for the answer.",
+    "not_cancellable": "This order can't be cancelled any more.",
+    "provider_unavailable": "The payment provider doesn't answer right now. Nothing is lost: try again soon.",
+}
+
+_FAILURES = {
+    "card_declined": "Your bank declined the card. Try another one.",
+    "generic_decline": "Your bank declined the card. Try another one.",
+    "insufficient_funds": "There is not enough money on the card. Try another one.",
+    "expired_card": "The card has expired. Try another one.",
+    "incorrect_cvc": "The card's security code is wrong. Save the card again.",
+    "lost_card": "Your bank declined the card. Try another one.",
+    "stolen_card": "Your bank declined the card. Try another one.",
+    "authentication_required": "Your bank wants to hear from you first. Try again and confirm.",
+    "payment_intent_authentication_failure": "The confirmation with your bank failed. Try again.",
+    "cancelled": "The order was cancelled. Nothing was charged.",
+}
+
+
+def refusal(code: str, *, detail: str = "", lines: tuple[LineRefused, ...] = ()) -> Refusal:
+    """The refusal of a command or request. `busy` and `provider_unavailable` say when to come back."""
+    waits = RETRY_MS if code in ("busy", "provider_unavailable") else None
+    reason = f"{_REASONS[code]} {detail}".strip()
+    return Refusal(code, reason, retry_after_ms=waits, lines=tuple(map(_line, lines)))
+
+
+def _line(line: LineRefused) -> RefusedLine:
+    return RefusedLine(
+        variant_id=line.variant_id,
+        code=line.code,
+        available=line.available,
+        price_minor=line.price_minor,
+        buyer_limit=line.buyer_limit,
+    )
+
+
+def failure_message(code: str | None, provider_message: str | None) -> str | None:
+    """Why an order failed, for its buyer; never more than a bank lets us say."""
+    if code is None:
+        return None
+    return _FAILURES.get(code) or provider_message or _FAILURES["card_declined"]
+
+
+def view_of_existing(order: Existing) -> OrderView:
+    return OrderView(
+        order_id=order.id,
+        state=order.state,
+        total_minor=order.total_minor,
+        currency=order.currency,
+        code=order.failure_code,
+        message=failure_message(order.failure_code, order.failure_message),
+        client_secret=order.client_secret,
+    )
+
+
+def view_of(order: OrderRecord) -> OrderView:
+    waiting = order.state is OrderState.ACTION_NEEDED
+    return OrderView(
+        order_id=order.id,
+        state=order.state.value,
+        total_minor=order.total_minor,
+        currency=order.currency,
+        code=order.failure_code,
+        message=failure_message(order.failure_code, order.failure_message),
+        client_secret=order.newest.client_secret if waiting else None,
+    )

@@ -1,0 +1,147 @@
+"""Charging: one attempt, one idempotency key, as often as it takes.
+
+An inconclusive answer leaves the order as it is. The same key is sent again, and after the second time, or
+where Stripe may have forgotten the key, the customer's payments are looked through first. Never a fresh key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from server.checkout.ports import Gateway, Leases, Orders
+from server.checkout.settle import Settler, answer_of, attempt_of
+from server.payments.outcomes import (
+    ChargeOutcome,
+    PaymentError,
+    RateLimited,
+    Unknown,
+    outcome_of,
+)
+from server.shop.ids import OrderId
+from server.shop.record import AttemptRecord, OrderRecord
+from server.shop.settlement import AttemptState
+
+_LOG = logging.getLogger("hawker.checkout.charge")
+_CHARGEABLE = frozenset({AttemptState.READY, AttemptState.LEASED, AttemptState.UNKNOWN})
+KEY_TRUSTED_S = 20 * 3600.0  # Stripe may forget a key after 24 h
+_LOOK_FIRST_TRIES = 2
+_CLOCKS_DIFFER_S = 600.0
+
+
+class Charger:
+    def __init__(
+        self,
+        orders: Orders,
+        leases: Leases,
+        gateway: Gateway,
+        settler: Settler,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._orders, self._leases, self._gateway, self._settler = orders, leases, gateway, settler
+        self._wall_clock = wall_clock
+
+    async def charge(self, order_id: OrderId, attempt: int) -> None:
+        """Charge an attempt whose lease the caller has, and settle. Raises nothing of the provider's."""
+        order = await self._orders.get(order_id)
+        record = order.attempt(attempt) if order else None
+        if order is None or record is None or record.state not in _CHARGEABLE:
+            return
+        outcome = await self._outcome(order, record)
+        answer = answer_of(outcome)
+        if answer is not None:
+            await self._settler.settle(order_id, attempt, answer)
+        else:
+            await self._leases.put_off(order_id, attempt, _delay_s(record, outcome))
+            _LOG.info("charge_undecided", extra={"order_id": order_id, "outcome": type(outcome).__name__})
+
+    async def _outcome(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome:
+        try:
+            if record.tries >= _LOOK_FIRST_TRIES or record.age_s > KEY_TRUSTED_S:
+                found = await self._look_up(order, record)
+                if found is not None:
+                    return found
+        except PaymentError as error:
+            return Unknown(error.code)
+        return await self._gateway.charge(
+            order_id=order.id,
+            amount_minor=record.amount_minor,
+            currency=order.currency,
+            customer=record.customer_ref,
+            payment_method=record.payment_method_ref,
+            idempotency_key=record.idempotency_key,
+            metadata={"attempt": str(record.attempt)},
+        )
+
+    async def _look_up(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome | None:
+        """What became of the attempt, from the customer's payments. None: it never reached the provider."""
+        since = self._wall_clock() - record.age_s - _CLOCKS_DIFFER_S
+        views = await self._gateway.list_for_customer(record.customer_ref, since)
+        for view in views.payments:
+            if view.order_id == order.id and attempt_of(view) == record.attempt:
+                return outcome_of(view)
+        return None if views.complete else Unknown("too_many_payments")
+
+
+def _delay_s(record: AttemptRecord, outcome: ChargeOutcome) -> float:
+    if isinstance(outcome, RateLimited):
+        return max(outcome.retry_after_s, 0.2)
+    return min(0.5 * 2.0 ** min(record.tries, 10), 60.0)
+
+
+class ChargeQueue:
+    """Charges orders that were just placed, a bounded number at a time.
+
+    What it can't take, or doesn't get to, is left to the worker, which picks it up when the lease runs out.
+    """
+
+    def __init__(
+        self,
+        charger: Charger,
+        leases: Leases,
+        *,
+        lease_s: float = 10.0,
+        at_once: int = 32,
+        waiting: int = 2_000,
+    ) -> None:
+        self._charger, self._leases, self._lease_s, self._at_once = charger, leases, lease_s, at_once
+        self._queue: asyncio.Queue[tuple[OrderId, int, float]] = asyncio.Queue(waiting)
+        self.left_to_worker = 0
+
+    def put(self, order_id: OrderId, attempt: int) -> bool:
+        """Queue an attempt that this process has just been leased. False: left to the worker."""
+        try:
+            self._queue.put_nowait((order_id, attempt, time.monotonic()))
+        except asyncio.QueueFull:
+            self.left_to_worker += 1
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Charge until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._at_once):
+                tasks.create_task(self._work())
+
+    async def idle(self) -> None:
+        """Until everything queued has been tried once."""
+        await self._queue.join()
+
+    async def _work(self) -> None:
+        while True:
+            order_id, attempt, since = await self._queue.get()
+            try:
+                if await self._still_leased(order_id, attempt, since):
+                    await self._charger.charge(order_id, attempt)
+            except Exception:
+                _LOG.exception("charge_failed", extra={"order_id": order_id})
+            finally:
+                self._queue.task_done()
+
+    async def _still_leased(self, order_id: OrderId, attempt: int, since: float) -> bool:
+        if time.monotonic() - since < self._lease_s / 3:
+            return True
+        return await self._leases.renew(order_id, attempt)

@@ -1,0 +1,139 @@
+"""Keeps the gate in Redis true to PostgreSQL: opens variants it doesn't know, mends what a crash left.
+
+Theory: a variant's number at the gate must be PostgreSQL's `available` less the units that are held at the
+gate and not yet in PostgreSQL. Taps keep that so by themselves; it breaks only when a message was lost (a
+crash between commit and call) or the gate was wiped. Mending looks at the gate, then at PostgreSQL, brings
+every order's record to its state there, and sets a number only if nothing has moved since it looked: a busy
+variant is mended in a calmer moment, and until then PostgreSQL refuses what the gate wrongly let through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Collection
+
+from server.checkout.ports import Gate, Stock
+from server.shop.gate import GateRecord, GateView, OpenOrder, StockRow, StockTruth
+from server.shop.ids import OrderId, ShopId
+from server.shop.orders import OPEN, OrderState
+
+_LOG = logging.getLogger("hawker.checkout.gate")
+_SETTLED_WELL = frozenset({OrderState.PAID, OrderState.FULFILLED, OrderState.REFUNDED})
+
+
+class Gatekeeper:
+    """One a process. Opening the same variant from many taps at once is one load."""
+
+    def __init__(self, gate: Gate, stock: Stock) -> None:
+        self._gate, self._stock = gate, stock
+        self._opening: dict[tuple[ShopId, str], asyncio.Task[None]] = {}
+
+    async def open(self, shop_id: ShopId, variant_ids: Collection[str]) -> None:
+        """Load variants that the gate doesn't know. Those PostgreSQL doesn't know either stay closed."""
+        for variant_id in variant_ids:
+            key = (shop_id, variant_id)
+            if key not in self._opening:
+                task = asyncio.create_task(self._open(shop_id, variant_id))
+                self._opening[key] = task
+                task.add_done_callback(lambda _, key=key: self._opening.pop(key, None))  # type: ignore[misc]
+        tasks = [self._opening[shop_id, v] for v in variant_ids if (shop_id, v) in self._opening]
+        await asyncio.gather(*map(asyncio.shield, tasks))
+
+    async def _open(self, shop_id: ShopId, variant_id: str) -> None:
+        view = await self._gate.read(shop_id)
+        truth = await self._stock.truth(shop_id, [variant_id], list(view.orders), with_bought=True)
+        for order in truth.open_orders:
+            if order.order_id not in view.orders and any(v == variant_id for v, _ in order.lines):
+                await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
+        pending = _pending(view, truth)
+        for row in truth.rows:
+            await self._load(shop_id, row, "", pending, truth)
+
+    async def mend(self, shop_id: ShopId, variant_ids: Collection[str] = ()) -> int:
+        """Compare everything the gate believes of a shop with PostgreSQL. The number of corrections."""
+        view = await self._gate.read(shop_id)
+        wanted = {*view.variants, *variant_ids}
+        truth = await self._stock.truth(shop_id, wanted, list(view.orders), with_bought=False)
+        mended = await self._mend_orders(shop_id, view, truth)
+        if mended:  # numbers have moved: look again
+            view = await self._gate.read(shop_id)
+            truth = await self._stock.truth(shop_id, wanted, list(view.orders), with_bought=False)
+        mended += await self._mend_numbers(shop_id, view, truth)
+        if mended:
+            _LOG.warning("gate_mended", extra={"shop_id": shop_id, "corrections": mended})
+        return mended
+
+    async def _mend_orders(self, shop_id: ShopId, view: GateView, truth: StockTruth) -> int:
+        """Bring the gate's records to their orders' states. A held one without an order ends by itself."""
+        mended = 0
+        for order_id, record in view.orders.items():
+            mended += await self._mend_record(shop_id, OrderId(order_id), record, truth.states.get(order_id))
+        for order in truth.open_orders:
+            if order.order_id not in view.orders and _touches(order, view):
+                mended += await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
+        return mended
+
+    async def _mend_record(
+        self, shop_id: ShopId, order_id: OrderId, record: GateRecord, state: str | None
+    ) -> int:
+        if state in _SETTLED_WELL:
+            return await self._gate.confirm(shop_id, order_id)
+        if record.state == "held":  # without an open order it ends by itself; a retry may be about to begin
+            return state in OPEN and await self._gate.begin(shop_id, order_id)
+        return state not in OPEN and await self._gate.release(shop_id, order_id)
+
+    async def _mend_numbers(self, shop_id: ShopId, view: GateView, truth: StockTruth) -> int:
+        pending, unsure = _pending(view, truth), _unsure(view, truth)
+        mended = 0
+        for row in truth.rows:
+            known = view.variants.get(row.variant_id)
+            if known is None or row.variant_id in unsure:
+                continue
+            right = (row.available - pending[row.variant_id], row.buyer_limit)
+            if right != (known.available, known.buyer_limit):
+                mended += await self._load(shop_id, row, known.changes, pending, truth)
+        return mended
+
+    async def _load(
+        self, shop_id: ShopId, row: StockRow, seen: str, pending: Counter[str], truth: StockTruth
+    ) -> bool:
+        return await self._gate.load(
+            shop_id,
+            row.variant_id,
+            seen_changes=seen,
+            available=row.available - pending[row.variant_id],
+            buyer_limit=row.buyer_limit,
+            version=row.version,
+            bought=[(buyer, units) for variant, buyer, units in truth.bought if variant == row.variant_id],
+        )
+
+
+def _pending(view: GateView, truth: StockTruth) -> Counter[str]:
+    """Units held at the gate that PostgreSQL doesn't know of yet, by variant."""
+    pending: Counter[str] = Counter()
+    for order_id, record in view.orders.items():
+        if record.state == "held" and _agree(record, truth.states.get(order_id)):
+            pending.update(dict(record.lines))
+    return pending
+
+
+def _unsure(view: GateView, truth: StockTruth) -> set[str]:
+    """Variants of orders whose record differs from their state: a message about them is under way."""
+    return {
+        variant
+        for order_id, record in view.orders.items()
+        if not _agree(record, truth.states.get(order_id))
+        for variant, _ in record.lines
+    }
+
+
+def _agree(record: GateRecord, state: str | None) -> bool:
+    if record.state == "paying":
+        return state in OPEN
+    return state not in OPEN and state not in _SETTLED_WELL
+
+
+def _touches(order: OpenOrder, view: GateView) -> bool:
+    return any(variant in view.variants for variant, _ in order.lines)

@@ -1,0 +1,85 @@
+"""The one place where an order ends.
+
+Whoever brings news of a payment (the charge itself, a webhook, the buyer's page, a deadline, a sweep) brings it
+here; under the order's row lock it is decided and written once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from server.checkout.ports import Gate, GateDown, Orders
+from server.payments.outcomes import (
+    ActionNeeded,
+    ChargeOutcome,
+    Declined,
+    Paid,
+    PaymentView,
+    outcome_of,
+)
+from server.shop import changes, settlement
+from server.shop.ids import OrderId, ShopId, canonical
+from server.shop.orders import OrderState
+from server.shop.record import NOTHING, OrderRecord
+
+_LOG = logging.getLogger("hawker.checkout.settle")
+ACTION_DEADLINE_S = 600.0
+
+
+def answer_of(outcome: ChargeOutcome) -> settlement.Answer | None:
+    """The definite answer in an outcome; None where there is none yet."""
+    match outcome:
+        case Paid():
+            return settlement.Paid(outcome.payment_intent, outcome.amount_received_minor)
+        case Declined(code="canceled"):
+            return settlement.Cancelled(outcome.payment_intent)
+        case Declined():
+            code = outcome.decline_code or outcome.code
+            return settlement.Declined(code, outcome.message, outcome.payment_intent)
+        case ActionNeeded():
+            return settlement.ActionNeeded(outcome.payment_intent, outcome.client_secret)
+        case _:
+            return None
+
+
+class Settler:
+    def __init__(self, orders: Orders, gate: Gate, *, action_deadline_s: float = ACTION_DEADLINE_S) -> None:
+        self._orders, self._gate, self._action_deadline_s = orders, gate, action_deadline_s
+
+    async def settle(self, order_id: OrderId, attempt: int, answer: settlement.Answer) -> bool:
+        """Write what a definite answer about an attempt means. False: it was no news. Safe to repeat."""
+        async with self._orders.locked(order_id) as locked:
+            if locked is None:
+                _LOG.error("payment_without_order", extra={"order_id": order_id})
+                return False
+            change = changes.settled(locked.record, attempt, answer, self._action_deadline_s)
+            if change != NOTHING:
+                await locked.write(change)
+        if change.state is not None:
+            await self.tell_gate(locked.record, change.state)
+        return change != NOTHING
+
+    async def payment(self, payment: PaymentView) -> bool:
+        """Settle by a payment intent just retrieved. False: not ours, undecided, or no news."""
+        order_id = canonical(payment.order_id or "")
+        answer = answer_of(outcome_of(payment))
+        if order_id is None or answer is None:
+            return False
+        return await self.settle(OrderId(order_id), attempt_of(payment), answer)
+
+    async def tell_gate(self, order: OrderRecord, state: OrderState) -> None:
+        """Let the gate know. Where it can't be reached, mending does it later."""
+        shop_id, order_id = ShopId(order.shop_id), OrderId(order.id)
+        try:
+            if state is OrderState.PAID:
+                await self._gate.confirm(shop_id, order_id)
+            elif state in (OrderState.DECLINED, OrderState.CANCELLED):
+                await self._gate.release(shop_id, order_id)
+        except GateDown as error:
+            _LOG.warning("gate_not_told", extra={"order_id": order_id, "error": str(error)})
+
+
+def attempt_of(payment: PaymentView) -> int:
+    """Which attempt a payment intent belongs to; 0 where it doesn't say."""
+    text = payment.metadata.get("attempt", "")
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,0 +1,117 @@
+"""One tap, up to the moment it is durable.
+
+    1  the gate holds the units (Redis), or says sold out: the crowd ends here
+    2  the order is written down: price frozen, stock allocated, attempt 1 with its key (PostgreSQL)
+    3  the gate's hold no longer ends by itself
+       -> only now the buyer hears "charging"; the charge is queued
+
+A crash after 1: the hold ends by itself. After 2: a worker charges, mending tells the gate. The client's order
+id names all of it, so a tap repeated at any moment gets the order that is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from overlay.messages import OrderView
+from server.checkout.answers import refusal, view_of_existing
+from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.ports import Gate, GateDown, LedgerBusy, LedgerUnsure, Writer
+from server.shop.allocation import Decision, Placed, Refused, Repeated
+from server.shop.gate import GateClosed, GateRefused, GateReused, Held
+from server.shop.ids import OrderId
+from server.shop.wish import Wish, problem
+
+_LOG = logging.getLogger("hawker.checkout.tap")
+HOLD_MS = 15_000
+
+
+class Tap:
+    """`charge(order_id, attempt)` queues a charge and never waits."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        gatekeeper: Gatekeeper,
+        writer: Writer,
+        charge: Callable[[OrderId, int], object],
+        *,
+        hold_ms: int = HOLD_MS,
+    ) -> None:
+        self._gate, self._gatekeeper, self._writer = gate, gatekeeper, writer
+        self._charge, self._hold_ms = charge, hold_ms
+
+    async def buy(self, wish: Wish) -> OrderView:
+        """The order, durable and charging, or as it is by now. Raises Refusal (see answers)."""
+        wrong = problem(wish)
+        if wrong:
+            raise refusal("bad_order", detail=wrong)
+        try:
+            await self._reserve(wish)
+            return await self._write(wish)
+        except (GateDown, LedgerBusy, LedgerUnsure) as error:
+            _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
+            raise refusal("busy") from error
+
+    async def _reserve(self, wish: Wish) -> None:
+        """Return when the units are held, or the order is there already. Raises Refusal."""
+        for _ in range(2):
+            answer = await self._gate.reserve(
+                wish.shop_id,
+                wish.order_id,
+                wish.user_id,
+                [(line.variant_id, line.quantity) for line in wish.lines],
+                self._hold_ms,
+            )
+            match answer:
+                case Held():
+                    return
+                case GateReused():
+                    await self._unless_there(wish, Refused("order_id_reused"))
+                    return
+                case GateRefused(lines=lines):
+                    await self._unless_there(wish, Refused(lines[0].code, lines))
+                    return
+                case GateClosed(variant_ids=variant_ids):
+                    await self._gatekeeper.open(wish.shop_id, variant_ids)
+        await self._unless_there(wish, Refused("not_for_sale"))
+
+    async def _unless_there(self, wish: Wish, refused: Refused) -> None:
+        """The gate forgets orders that have ended, so before a no: is this a tap that was answered before?"""
+        found = await self._writer.find(wish)
+        if not isinstance(found, Repeated):
+            raise refusal(refused.code, lines=refused.lines)
+
+    async def _write(self, wish: Wish) -> OrderView:
+        try:
+            decision = await self._writer.place(wish)
+        except LedgerBusy:  # certainly not written
+            await self._give_back(wish)
+            raise
+        return await self._answer(wish, decision)
+
+    async def _answer(self, wish: Wish, decision: Decision) -> OrderView:
+        match decision:
+            case Placed():
+                await self._begin(wish)
+                self._charge(wish.order_id, 1)
+                return view_of_existing(decision.as_existing())
+            case Repeated(order=order):
+                return view_of_existing(order)
+            case Refused(code=code, lines=lines):
+                await self._give_back(wish)
+                raise refusal(code, lines=lines)
+
+    async def _begin(self, wish: Wish) -> None:
+        """The order stands whatever the gate says now: a gate that is down or was wiped is mended later."""
+        try:
+            await self._gate.begin(wish.shop_id, wish.order_id)
+        except GateDown as error:
+            _LOG.warning("gate_not_told", extra={"order_id": wish.order_id, "error": str(error)})
+
+    async def _give_back(self, wish: Wish) -> None:
+        try:
+            await self._gate.release(wish.shop_id, wish.order_id, only_held=True)
+        except GateDown as error:  # the hold ends by itself
+            _LOG.info("hold_left", extra={"order_id": wish.order_id, "error": str(error)})

@@ -1,0 +1,199 @@
+"""From decisions to changes: what each of an order's steps writes, and who is told."""
+
+from __future__ import annotations
+
+from server.shop.orders import OrderEvent, OrderState, step
+from server.shop.record import (
+    NOTHING,
+    AttemptChange,
+    Change,
+    NewAttempt,
+    NewRefund,
+    News,
+    OrderRecord,
+    RefundRecord,
+)
+from server.shop.settlement import (
+    ActionNeeded,
+    Answer,
+    AttemptState,
+    Cancelled,
+    Declined,
+    Paid,
+    Settlement,
+    settlement,
+)
+from server.shop.stock import Movement
+
+
+class NotPossible(Exception):
+    """The order can't do that now. `code` is stable, the message is for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def settled(order: OrderRecord, attempt: int, answer: Answer, action_deadline_s: float) -> Change:
+    """What an answer about one attempt changes; NOTHING where it is no news."""
+    known = order.attempt(attempt)
+    state = known.state if known else AttemptState.UNKNOWN
+    decision = settlement(order.now(), attempt, state, answer)
+    if decision == Settlement() or (known and decision == Settlement(state)):
+        return NOTHING
+    if decision.refund_minor and any(r.payment_intent_ref == answer.intent_ref for r in order.refunds):
+        return NOTHING
+    taken = decision.step
+    return Change(
+        state=taken.to if taken else None,
+        event=decision.event or ("extra_payment" if decision.refund_minor else None),
+        detail=_detail(attempt, answer),
+        stock=taken.stock if taken else None,
+        payment_intent_ref=answer.intent_ref if taken and isinstance(answer, Paid) else None,
+        failure_code=answer.code if taken and isinstance(answer, Declined | Cancelled) else None,
+        failure_message=answer.message if taken and isinstance(answer, Declined) else None,
+        action_deadline_s=action_deadline_s if taken and isinstance(answer, ActionNeeded) else None,
+        attempt=_attempt_change(attempt, decision, answer) if known else None,
+        refund=_extra_refund(order, decision, answer),
+        news=_settled_news(order, taken.to) if taken else (),
+    )
+
+
+def _attempt_change(attempt: int, decision: Settlement, answer: Answer) -> AttemptChange | None:
+    if decision.attempt_state is None:
+        return None
+    return AttemptChange(
+        attempt,
+        decision.attempt_state,
+        payment_intent_ref=answer.intent_ref,
+        client_secret=answer.client_secret if isinstance(answer, ActionNeeded) else None,
+        failure_code=answer.code if isinstance(answer, Declined | Cancelled) else None,
+    )
+
+
+def _detail(attempt: int, answer: Answer) -> dict[str, object]:
+    detail: dict[str, object] = {"attempt": attempt, "payment_intent": answer.intent_ref}
+    if isinstance(answer, Declined | Cancelled):
+        detail["code"] = answer.code
+    return detail
+
+
+def _extra_refund(order: OrderRecord, decision: Settlement, answer: Answer) -> NewRefund | None:
+    if not decision.refund_minor or not isinstance(answer, Paid):
+        return None
+    return NewRefund(
+        id="",
+        payment_intent_ref=answer.intent_ref,
+        amount_minor=decision.refund_minor,
+        reason="extra_payment",
+        key=f"rf:{answer.intent_ref}:extra",
+    )
+
+
+def _settled_news(order: OrderRecord, state: OrderState) -> tuple[News, ...]:
+    news = [_personal(order)]
+    if state is OrderState.PAID:
+        news += _purchases(order)
+        news.append(_mail(order, "receipt"))
+    elif state in (OrderState.DECLINED, OrderState.CANCELLED):
+        news += _stock(order)
+    return tuple(news)
+
+
+def _personal(order: OrderRecord) -> News:
+    return News("personal", {"order_id": order.id, "user_id": order.user_id})
+
+
+def _mail(order: OrderRecord, template: str) -> News:
+    return News("mail", {"template": template, "order_id": order.id, "user_id": order.user_id})
+
+
+def _stock(order: OrderRecord) -> list[News]:
+    return [News("stock", {"variant_id": line.variant_id}) for line in order.lines]
+
+
+def _purchases(order: OrderRecord) -> list[News]:
+    if order.show_id is None:
+        return []
+    return [
+        News(
+            "purchased",
+            {
+                "show_id": order.show_id,
+                "product_title": line.title,
+                "quantity": line.quantity,
+                "first_name": order.first_name,
+            },
+        )
+        for line in order.lines
+    ]
+
+
+def retried(order: OrderRecord, customer_ref: str, payment_method_ref: str, card_id: str) -> Change:
+    """Another card after a definite failure: stock is held again, the frozen price stays."""
+    taken = step(order.state, OrderEvent.RETRIED)
+    if taken is None:
+        raise NotPossible("not_declined", "Only a declined order can be tried again.")
+    attempt = NewAttempt(
+        order.newest.attempt + 1, customer_ref, payment_method_ref, order.total_minor, card_id
+    )
+    return Change(
+        state=taken.to,
+        event=OrderEvent.RETRIED,
+        detail={"attempt": attempt.attempt},
+        actor_id=order.user_id,
+        stock=taken.stock,
+        new_attempt=attempt,
+        news=(_personal(order), *_stock(order)),
+    )
+
+
+def fulfilled(order: OrderRecord, actor_id: str) -> Change:
+    """Sent or handed over. Twice is once."""
+    if order.state is OrderState.FULFILLED:
+        return NOTHING
+    taken = step(order.state, OrderEvent.FULFILLED)
+    if taken is None:
+        raise NotPossible("not_paid", "Only a paid order can be fulfilled.")
+    news = (_personal(order), _mail(order, "fulfilled"))
+    return Change(state=taken.to, event=OrderEvent.FULFILLED, actor_id=actor_id, news=news)
+
+
+def refund_asked(
+    order: OrderRecord, refund_id: str, amount_minor: int, reason: str, actor_id: str, *, restock: bool
+) -> Change:
+    """Queue a refund. All refunds together never exceed what was paid."""
+    if order.payment_intent_ref is None or order.state not in (OrderState.PAID, OrderState.FULFILLED):
+        raise NotPossible("not_paid", "Only a paid order can be refunded.")
+    left = order.total_minor - order.promised_back_minor()
+    if not 0 < amount_minor <= left:
+        raise NotPossible("refund_too_large", f"At most {left} (minor units) can still be refunded.")
+    refund = NewRefund(
+        id=refund_id,
+        payment_intent_ref=order.payment_intent_ref,
+        amount_minor=amount_minor,
+        reason=reason,
+        key=f"rf:{refund_id}",
+        restock=restock,
+        requested_by=actor_id,
+    )
+    detail = {"amount_minor": amount_minor, "reason": reason}
+    return Change(event="refund_asked", detail=detail, actor_id=actor_id, refund=refund)
+
+
+def refund_done(order: OrderRecord, refund: RefundRecord) -> Change:
+    """The provider gave the money back. In full: the order is refunded, its units perhaps back on sale."""
+    detail = {"amount_minor": refund.amount_minor, "refund": refund.id}
+    if refund.payment_intent_ref != order.payment_intent_ref:
+        return Change(event="extra_payment_returned", detail=detail)
+    total = order.refunded_minor + refund.amount_minor
+    taken = step(order.state, OrderEvent.REFUNDED) if total == order.total_minor else None
+    back = taken is not None and any(r.restock for r in order.refunds)
+    return Change(
+        state=taken.to if taken else None,
+        event=OrderEvent.REFUNDED if taken else "refunded_in_part",
+        detail=detail,
+        stock=Movement.RETURN if back else None,
+        refunded_minor=total,
+        news=(_personal(order), _mail(order, "refund"), *(_stock(order) if back else ())),
+    )

@@ -1,0 +1,45 @@
+"""Where a unit is. Theory: every unit a shop has put on sale is in exactly one of three places,
+
+    stock = available + held + sold
+
+`available` can be taken by a tap, `held` belongs to an order that is charging, `sold` is paid for. A movement
+takes units from one place to another, so the sum changes only when the shop itself sets or takes back stock.
+Every movement is written down; the sums of a variant's movements are its stock.
+
+    hold:     available -> held       a tap
+    sell:     held      -> sold       paid
+    release:  held      -> available  declined, cancelled
+    return:   sold      -> available  refunded and put back on sale
+    set:      (shop)    -> available  the producer counts again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Movement(StrEnum):
+    SET = "set"
+    HOLD = "hold"
+    SELL = "sell"
+    RELEASE = "release"
+    RETURN = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one unit's movement does to each place."""
+
+    available: int
+    held: int
+    sold: int
+
+
+DELTAS = {
+    Movement.SET: Delta(1, 0, 0),
+    Movement.HOLD: Delta(-1, 1, 0),
+    Movement.SELL: Delta(0, -1, 1),
+    Movement.RELEASE: Delta(1, -1, 0),
+    Movement.RETURN: Delta(1, 0, -1),
+}
