@@ -57,8 +57,8 @@ class Declined:
     """`code` is Stripe's error code (`card_declined`, `expired_card`, `authentication_required`, `canceled`),
     `decline_code` the bank's reason, `message` fit for the buyer. No intent when none was made.
 
-    `still_open`: whoever holds the intent's client secret could confirm it with another card. Where the secret
-    has left the server (after ActionNeeded), cancel the intent, and release the stock only once it is Cancelled.
+    `still_open`: whoever holds the intent's client secret could confirm it with another card. Where the
+    secret has left the server (after ActionNeeded), cancel it; release the stock only once it is Cancelled.
     """
 
     payment_intent: str | None

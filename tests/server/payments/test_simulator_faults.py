@@ -105,6 +105,15 @@ async def test_latency_delays_without_blocking_others(provider: Provider) -> Non
     assert loop.time() - began < 2
 
 
+async def test_an_answer_does_not_wait_for_an_acknowledgement(provider: Provider) -> None:
+    loop, took_s = asyncio.get_running_loop(), []
+    for _ in range(9):
+        began = loop.time()
+        await provider.customer()
+        took_s.append(loop.time() - began)
+    assert min(took_s) < 0.03, "40 ms is a delayed ACK meeting Nagle's algorithm"
+
+
 async def test_metrics_count_the_answers(provider: Provider) -> None:
     await provider.customer()
     metrics = await provider.http.get("/metrics")
