@@ -4,13 +4,12 @@ H.264 in shape (STAP-A of SPS and PPS, then FU-A fragments; RFC 6184), so that a
 but no decoder would show it. Each video packet carries its place and when it was made, so that any receiver
 can say what is missing, out of order or late:
 
-    FU indicator, FU header │ "HWK1" │ frame u32 │ packet u16 │ of u16 │ made at, ns u64 │ filler
+    FU indicator, FU header │ "HWK1" │ frame u32 │ packet u16 │ of u16 │ left at, ns u64 │ filler
 """
 
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -59,7 +58,8 @@ class Mark:
     frame: int
     packet: int
     packets: int
-    made_at_ns: int
+    left_at_ns: int
+    key: bool
 
     @property
     def last(self) -> bool:
@@ -70,16 +70,23 @@ def read_mark(payload: bytes) -> Mark | None:
     """The mark in an RTP payload, or None when it has none (audio, parameter sets, another publisher)."""
     if len(payload) < 2 + _MARK.size or payload[2:6] != _MAGIC:
         return None
-    return Mark(*_MARK.unpack_from(payload, 2)[1:])
+    _, frame, packet, packets, left_at_ns = _MARK.unpack_from(payload, 2)
+    return Mark(frame, packet, packets, left_at_ns, key=payload[1] & 0x1F == 5)
 
 
-def starts_keyframe(payload: bytes) -> bool:
-    """Whether this payload opens an H.264 keyframe: SPS in a STAP-A, or the first fragment of an IDR
-    slice."""
-    if len(payload) < 4:
-        return False
-    kind = payload[0] & 0x1F
-    return (kind == 24 and payload[3] & 0x1F == 7) or (kind == 28 and payload[1] & 0x9F == 0x85)
+def stamp(packet: bytes, now_ns: int) -> bytes:
+    """The same packet, leaving now: wall-clock time, so that another process or machine can compare."""
+    if packet[14:18] != _MAGIC:
+        return packet
+    return packet[:26] + now_ns.to_bytes(8, "big") + packet[34:]
+
+
+def payload(packet: bytes) -> bytes:
+    """What follows the RTP header, its CSRCs and extensions (RFC 3550 5.1)."""
+    at = 12 + 4 * (packet[0] & 0x0F)
+    if packet[0] & 0x10:
+        at += 4 + 4 * int.from_bytes(packet[at + 2 : at + 4], "big")
+    return packet[at:]
 
 
 class VideoTrack:
@@ -89,15 +96,23 @@ class VideoTrack:
         self.shape = shape
         self._ssrc, self._payload_type = ssrc, payload_type
         self._seq, self._frames = seq, count()
+        self._gop_begins = 0
+        self._key_wanted = False
 
-    def frame(self, made_at_ns: int | None = None) -> list[bytes]:
-        """The next frame's RTP packets; of nearly equal size, as encoders cut them."""
+    def request_keyframe(self) -> None:
+        """The next frame is one, and its GOP begins there."""
+        self._key_wanted = True
+
+    def frame(self) -> list[bytes]:
+        """The next frame's RTP packets, of nearly equal size, as encoders cut them. `stamp` each as it
+        goes."""
         number = next(self._frames)
-        packets = self.shape.packets_in(number)
-        made = time.monotonic_ns() if made_at_ns is None else made_at_ns
+        if self._key_wanted:
+            self._gop_begins, self._key_wanted = number, False
+        packets = self.shape.packets_in(number - self._gop_begins)
         timestamp = round(number * VIDEO_CLOCK / self.shape.fps) & 0xFFFFFFFF
-        key = number % self.shape.gop == 0
-        payloads = list(_payloads(number, packets, made, key))
+        key = (number - self._gop_begins) % self.shape.gop == 0
+        payloads = list(_payloads(number, packets, key))
         last = len(payloads) - 1
         return [self._packet(payload, timestamp, i == last) for i, payload in enumerate(payloads)]
 
@@ -113,6 +128,10 @@ class AudioTrack:
         self._ssrc, self._payload_type, self._seq = ssrc, payload_type, seq
         self._timestamp = 0
 
+    @property
+    def timestamp(self) -> int:
+        return self._timestamp
+
     def packet(self) -> bytes:
         self._seq = (self._seq + 1) & 0xFFFF
         self._timestamp = (self._timestamp + AUDIO_STEP) & 0xFFFFFFFF
@@ -121,13 +140,13 @@ class AudioTrack:
         )
 
 
-def _payloads(frame: int, packets: int, made_at_ns: int, key: bool) -> Iterator[bytes]:
+def _payloads(frame: int, packets: int, key: bool) -> Iterator[bytes]:
     if key:
         yield b"\x78" + b"".join(struct.pack("!H", len(unit)) + unit for unit in (_SPS, _PPS))
     kind = 5 if key else 1
     for i in range(packets):
         start, end = 0x80 * (i == 0), 0x40 * (i == packets - 1)
-        head = bytes((0x60 | 28, start | end | kind)) + _MARK.pack(_MAGIC, frame, i, packets, made_at_ns)
+        head = bytes((0x60 | 28, start | end | kind)) + _MARK.pack(_MAGIC, frame, i, packets, 0)
         size = PACKET_BYTES - 12 - i % 3  # encoders cut a frame to within a few bytes
         yield head + b"\xa5" * (size - len(head))
 

@@ -1,0 +1,118 @@
+"""A media node in a process of its own, with an in-memory admission: what the benches measure.
+
+Any ticket `publish` or `view` is good, as often as it comes. On stdout a line of JSON with the ports, then,
+for each line on stdin, one with what the process has used; it ends with stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stream.node import Node, NodeSettings
+from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
+
+SHOW = BroadcastId("show")
+
+
+class OpenAdmission:
+    async def redeem(self, ticket: str) -> Grant | None:
+        try:
+            return Grant(SHOW, Purpose(ticket), credential=ticket)
+        except ValueError:
+            return None
+
+
+class NoObserver:
+    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None: ...
+
+    def node_beat(self, broadcasts: dict[BroadcastId, tuple[BroadcastState, int]]) -> None: ...
+
+
+class NodeProcess:
+    """The other end: a running node's addresses and figures."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._port = self._line()["http_port"]
+
+    def url(self, kind: str) -> str:
+        ticket = {"whip": Purpose.PUBLISH, "whep": Purpose.VIEW}[kind]
+        return f"http://127.0.0.1:{self._port}/{kind}?ticket={ticket}"
+
+    def used(self) -> dict[str, Any]:
+        """`cpu_s` of the whole process, `rss_kb`, `packets` sent to viewers, `drops` by cause, `fanout_s`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+@contextlib.contextmanager
+def running_node() -> Iterator[NodeProcess]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loadtests.node"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield NodeProcess(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(timeout=15)
+
+
+async def _serve() -> None:
+    node = Node(NodeSettings(), OpenAdmission(), NoObserver())
+    await node.start()
+    print(json.dumps({"http_port": node.http_port}), flush=True)
+    try:
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps(_used(node)), flush=True)
+    finally:
+        await node.stop()
+
+
+def _used(node: Node) -> dict[str, Any]:
+    stats = node._fanout.stats()
+    return {
+        "at_s": time.monotonic(),
+        "cpu_s": time.process_time(),
+        "rss_kb": _rss_kb(),
+        "packets": stats.packets,
+        "drops": stats.drops,
+        "queued": stats.queued,
+        "fanout_s": stats.sum_fanout_s,
+    }
+
+
+def _rss_kb() -> int:
+    """Linux only; elsewhere 0."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+    return 0
+
+
+def main() -> None:
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        uvloop.install()
+    asyncio.run(_serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Offer, answer and HTTP of WHIP (RFC 9725) and WHEP, as little as a load client needs."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+import aiohttp
+
+VIDEO, VIDEO_RTX, AUDIO = 102, 103, 111
+"""The payload types that we offer; the answer may not change them (RFC 3264 6.1)."""
+SDP = "application/sdp"
+POST_S = 10.0
+
+
+class RefusedError(Exception):
+    """The server said no: its status and what it wrote."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text[:300]}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Ice:
+    """One side's ICE credentials."""
+
+    ufrag: str = field(default_factory=lambda: secrets.token_hex(4))
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client has to know about the server."""
+
+    ice: Ice
+    fingerprint: str
+    """SHA-256, upper case with colons."""
+    is_dtls_client: bool
+    candidates: list[tuple[str, int]]
+    """UDP only, as the server ordered them."""
+    ssrcs: dict[str, int]
+    """By kind, where the server says."""
+
+
+def offer(ice: Ice, fingerprint: str, direction: str, ssrcs: dict[str, int]) -> str:
+    """Audio and video on one bundled transport; `ssrcs` by kind, for a sender."""
+    session = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0 1"]
+    transport = [
+        "c=IN IP4 0.0.0.0",
+        f"a=ice-ufrag:{ice.ufrag}",
+        f"a=ice-pwd:{ice.password}",
+        f"a=fingerprint:sha-256 {fingerprint}",
+        "a=setup:actpass",
+        "a=rtcp-mux",
+        "a=rtcp-rsize",
+        f"a={direction}",
+    ]
+    audio = [
+        f"m=audio 9 UDP/TLS/RTP/SAVPF {AUDIO}",
+        *transport,
+        "a=mid:0",
+        f"a=rtpmap:{AUDIO} opus/48000/2",
+        f"a=fmtp:{AUDIO} minptime=10;useinbandfec=1",
+    ]
+    video = [
+        f"m=video 9 UDP/TLS/RTP/SAVPF {VIDEO} {VIDEO_RTX}",
+        *transport,
+        "a=mid:1",
+        f"a=rtpmap:{VIDEO} H264/90000",
+        f"a=fmtp:{VIDEO} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        *(f"a=rtcp-fb:{VIDEO} {feedback}" for feedback in ("goog-remb", "nack", "nack pli", "ccm fir")),
+        f"a=rtpmap:{VIDEO_RTX} rtx/90000",
+        f"a=fmtp:{VIDEO_RTX} apt={VIDEO}",
+    ]
+    lines = session + audio + _source(ssrcs.get("audio")) + video + _source(ssrcs.get("video"))
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _source(ssrc: int | None) -> list[str]:
+    return [] if ssrc is None else ["a=msid:load load", f"a=ssrc:{ssrc} cname:load"]
+
+
+def read_answer(text: str) -> Answer:
+    """ValueError when the answer lacks what a connection needs."""
+    values: dict[str, str] = {}
+    ssrcs: dict[str, int] = {}
+    candidates: list[tuple[str, int]] = []
+    kind = ""
+    for line in text.replace("\r\n", "\n").split("\n"):
+        name, _, value = line.removeprefix("a=").partition(":")
+        if line.startswith("m="):
+            kind = line[2:].split(" ")[0]
+        elif name == "candidate":
+            candidates += _udp_candidate(value)
+        elif name == "ssrc":
+            ssrcs.setdefault(kind, int(value.split(" ")[0]))
+        elif line.startswith("a="):
+            values.setdefault(name, value.strip())
+    try:
+        ice = Ice(values["ice-ufrag"], values["ice-pwd"])
+        fingerprint = values["fingerprint"].partition(" ")[2].upper()
+    except KeyError as missing:
+        raise ValueError(f"the answer has no {missing}") from missing
+    if not candidates:
+        raise ValueError("the answer has no UDP candidate")
+    unique = list(dict.fromkeys(candidates))
+    return Answer(ice, fingerprint, values.get("setup") == "active", unique, ssrcs)
+
+
+def _udp_candidate(value: str) -> list[tuple[str, int]]:
+    parts = value.split()
+    wanted = len(parts) >= 6 and parts[1] == "1" and parts[2].lower() == "udp"
+    return [(parts[4], int(parts[5]))] if wanted else []
+
+
+async def post(http: aiohttp.ClientSession, url: str, token: str, sdp: str) -> tuple[str, str]:
+    """The answer and the session's URL. RefusedError when it isn't 201. A 307 is followed."""
+    timeout = aiohttp.ClientTimeout(total=POST_S)
+    headers = {"content-type": SDP} | _bearer(token)
+    async with http.post(url, data=sdp.encode(), headers=headers, timeout=timeout) as response:
+        text = await response.text()
+        if response.status != 201:
+            raise RefusedError(response.status, text)
+        return text, urljoin(str(response.url), response.headers.get("Location", ""))
+
+
+async def delete(http: aiohttp.ClientSession, url: str, token: str) -> None:
+    """Ends a session; that it is gone already is fine."""
+    async with http.delete(url, headers=_bearer(token), timeout=aiohttp.ClientTimeout(total=POST_S)):
+        pass
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"} if token else {}
