@@ -1,7 +1,7 @@
 """The one place where an order ends.
 
-Whoever brings news of a payment (the charge itself, a webhook, the buyer's page, a deadline, a sweep) brings it
-here; under the order's row lock it is decided and written once.
+Whoever brings news of a payment (the charge itself, a webhook, the buyer's page, a deadline, a sweep) brings
+it here; under the order's row lock it is decided and written once.
 """
 
 from __future__ import annotations

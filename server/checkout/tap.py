@@ -5,8 +5,8 @@
     3  the gate's hold no longer ends by itself
        -> only now the buyer hears "charging"; the charge is queued
 
-A crash after 1: the hold ends by itself. After 2: a worker charges, mending tells the gate. The client's order
-id names all of it, so a tap repeated at any moment gets the order that is there.
+A crash after 1: the hold ends by itself. After 2: a worker charges, mending tells the gate. The client's
+order id names all of it, so a tap repeated at any moment gets the order that is there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from collections.abc import Callable
 from overlay.messages import OrderView
 from server.checkout.answers import refusal, view_of_existing
 from server.checkout.gatekeeper import Gatekeeper
-from server.checkout.ports import Gate, GateDown, LedgerBusy, LedgerUnsure, Writer
+from server.checkout.ports import Gate, GateDown, LedgerBusy, StoreTrouble, Writer
 from server.shop.allocation import Decision, Placed, Refused, Repeated
 from server.shop.gate import GateClosed, GateRefused, GateReused, Held
 from server.shop.ids import OrderId
+from server.shop.orders import OPEN
 from server.shop.wish import Wish, problem
 
 _LOG = logging.getLogger("hawker.checkout.tap")
@@ -50,7 +51,7 @@ class Tap:
         try:
             await self._reserve(wish)
             return await self._write(wish)
-        except (GateDown, LedgerBusy, LedgerUnsure) as error:
+        except StoreTrouble as error:
             _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
             raise refusal("busy") from error
 
@@ -80,7 +81,9 @@ class Tap:
     async def _unless_there(self, wish: Wish, refused: Refused) -> None:
         """The gate forgets orders that have ended, so before a no: is this a tap that was answered before?"""
         found = await self._writer.find(wish)
-        if not isinstance(found, Repeated):
+        if isinstance(found, Refused):
+            raise refusal(found.code)
+        if found is None:
             raise refusal(refused.code, lines=refused.lines)
 
     async def _write(self, wish: Wish) -> OrderView:
@@ -97,7 +100,8 @@ class Tap:
                 await self._begin(wish)
                 self._charge(wish.order_id, 1)
                 return view_of_existing(decision.as_existing())
-            case Repeated(order=order):
+            case Repeated(order=order):  # perhaps another of its taps was faster, perhaps it ended long ago
+                await (self._begin(wish) if order.state in OPEN else self._give_back(wish))
                 return view_of_existing(order)
             case Refused(code=code, lines=lines):
                 await self._give_back(wish)

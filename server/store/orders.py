@@ -15,8 +15,9 @@ from server.shop.ids import OrderId
 from server.shop.record import AttemptChange, Change, NewAttempt, NewRefund, OrderRecord
 from server.shop.settlement import AttemptState
 from server.shop.stock import DELTAS, Movement
+from server.store.database import Database
 from server.store.placing import LOCK_STOCK, idempotency_key
-from server.store.pool import Connection, Pool, transaction
+from server.store.pool import Connection, Pool
 from server.store.sql import statement
 
 _READ = statement("order_read")
@@ -174,24 +175,24 @@ class OrderStore:
     """`owner` and `lease_s`: a process that makes a new attempt has its first lease."""
 
     def __init__(self, pool: Pool, *, owner: str, lease_s: float = 10.0) -> None:
-        self._pool, self._owner, self._lease_s = pool, owner, lease_s
+        self._database, self._owner, self._lease_s = Database(pool), owner, lease_s
 
     async def get(self, order_id: OrderId) -> OrderRecord | None:
         """The order as it is now, or None."""
-        async with self._pool.acquire(timeout=5.0) as connection:
+        async with self._database.connection() as connection:
             return await _record(connection, order_id)
 
     @asynccontextmanager
     async def locked(self, order_id: OrderId) -> AsyncIterator[LockedOrder | None]:
         """The order under its row lock, in a transaction that commits with the block. None: no such order."""
-        async with transaction(self._pool) as connection:
+        async with self._database.transaction() as connection:
             found = await connection.fetchval("SELECT 1 FROM orders WHERE id = $1 FOR UPDATE", order_id)
             record = await _record(connection, order_id) if found else None
             yield LockedOrder(record, connection, self._owner, self._lease_s) if record else None
 
     async def buyers_card(self, user_id: str, card_id: str) -> tuple[str, str] | None:
         """(customer, payment method) of a saved card, or None where it is not this buyer's."""
-        row = await self._pool.fetchrow(
+        row = await self._database.fetchrow(
             "SELECT c.customer_ref, k.payment_method_ref FROM cards k"
             " JOIN payment_customers c ON c.user_id = k.user_id"
             " WHERE k.id = $1 AND k.user_id = $2 AND k.removed_at IS NULL",

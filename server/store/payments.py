@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from server.store.database import Database
 from server.store.pool import Pool
 
 _DUE_ATTEMPTS = """
@@ -83,39 +84,39 @@ class PaymentStore:
     """`owner` names this process in leases."""
 
     def __init__(self, pool: Pool, *, owner: str, lease_s: float = 10.0) -> None:
-        self._pool, self._owner, self._lease_s = pool, owner, lease_s
+        self._database, self._owner, self._lease_s = Database(pool), owner, lease_s
 
     async def renew(self, order_id: str, attempt: int) -> bool:
         """Take or renew the lease of an attempt; False when it is another's, or decided."""
-        found = await self._pool.fetchval(_RENEW, order_id, attempt, self._owner, self._lease_s)
+        found = await self._database.fetchval(_RENEW, order_id, attempt, self._owner, self._lease_s)
         return found is not None
 
     async def put_off(self, order_id: str, attempt: int, delay_s: float) -> None:
         """No definite answer: to be tried again after a while, by anybody."""
-        await self._pool.execute(_PUT_OFF, order_id, attempt, delay_s)
+        await self._database.execute(_PUT_OFF, order_id, attempt, delay_s)
 
     async def due_attempts(self, limit: int) -> list[tuple[str, int]]:
         """Lease attempts that nobody has."""
-        rows = await self._pool.fetch(_DUE_ATTEMPTS, self._owner, self._lease_s, limit)
+        rows = await self._database.fetch(_DUE_ATTEMPTS, self._owner, self._lease_s, limit)
         return [(row["order_id"], row["attempt"]) for row in rows]
 
     async def due_actions(self, limit: int) -> list[tuple[str, int]]:
         """Lease attempts whose buyer let the deadline pass."""
-        rows = await self._pool.fetch(_DUE_ACTIONS, self._lease_s, limit)
+        rows = await self._database.fetch(_DUE_ACTIONS, self._lease_s, limit)
         return [(row["order_id"], row["attempt"]) for row in rows]
 
     async def due_refunds(self, limit: int) -> list[DueRefund]:
-        rows = await self._pool.fetch(_DUE_REFUNDS, self._lease_s, limit)
+        rows = await self._database.fetch(_DUE_REFUNDS, self._lease_s, limit)
         return [DueRefund(*row.values()) for row in rows]
 
     async def refund_put_off(self, refund_id: str, delay_s: float) -> None:
-        await self._pool.execute(
+        await self._database.execute(
             "UPDATE refunds SET due_at = now() + make_interval(secs => $2) WHERE id = $1", refund_id, delay_s
         )
 
     async def receive_webhook(self, event_id: str, kind: str, payload: dict[str, Any]) -> bool:
         """Keep a verified event for later; False when it came before. Answer 200 either way."""
-        added = await self._pool.fetchval(
+        added = await self._database.fetchval(
             "INSERT INTO webhook_inbox (event_id, kind, payload) VALUES ($1, $2, $3)"
             " ON CONFLICT DO NOTHING RETURNING 1",
             event_id,
@@ -125,16 +126,16 @@ class PaymentStore:
         return added is not None
 
     async def due_webhooks(self, limit: int) -> list[Webhook]:
-        rows = await self._pool.fetch(_DUE_WEBHOOKS, self._lease_s, limit)
+        rows = await self._database.fetch(_DUE_WEBHOOKS, self._lease_s, limit)
         return [Webhook(*row.values()) for row in rows]
 
     async def webhook_done(self, event_id: str) -> None:
-        await self._pool.execute(
+        await self._database.execute(
             "UPDATE webhook_inbox SET processed_at = now(), error = NULL WHERE event_id = $1", event_id
         )
 
     async def webhook_failed(self, event_id: str, error: str, delay_s: float) -> None:
-        await self._pool.execute(
+        await self._database.execute(
             "UPDATE webhook_inbox SET error = $2, due_at = now() + make_interval(secs => $3)"
             " WHERE event_id = $1",
             event_id,

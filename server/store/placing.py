@@ -17,6 +17,7 @@ from server.checkout.ports import LedgerBusy, LedgerUnsure
 from server.shop.allocation import Decision, Placed, Reading, decide
 from server.shop.wish import Wish
 from server.store.batch import Batcher, BatcherFull
+from server.store.database import TROUBLE
 from server.store.pool import Connection, Pool, transaction
 from server.store.sql import statement
 
@@ -149,7 +150,7 @@ async def _answered(batcher: Batcher[Wish, Result], wish: Wish) -> Result:
         return await batcher(wish)
     except BatcherFull as error:
         raise LedgerBusy from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, StockMoved) as error:
+    except (*TROUBLE, StockMoved) as error:
         raise LedgerUnsure(f"{type(error).__name__}: {error}") from error
 
 

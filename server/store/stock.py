@@ -9,7 +9,8 @@ import asyncpg
 from server.checkout.ports import NoSuchVariant
 from server.shop.gate import OpenOrder, StockRow, StockSet, StockTruth, VariantOnAir
 from server.shop.ids import ShopId
-from server.store.pool import Connection, Pool, transaction
+from server.store.database import Database
+from server.store.pool import Connection, Pool
 
 _SET = """
 UPDATE stock SET available = $2, version = version + 1, updated_at = now() WHERE variant_id = $1
@@ -51,13 +52,13 @@ GROUP BY v.id, s.variant_id
 
 class StockStore:
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self._database = Database(pool)
 
     async def set_available(
         self, shop_id: ShopId, variant_id: str, available: int, actor_id: str | None
     ) -> StockSet:
         """How many can be taken now; units held or sold stay. Raises NoSuchVariant."""
-        async with transaction(self._pool) as connection:
+        async with self._database.transaction() as connection:
             await _require(connection, shop_id, variant_id)
             await connection.execute(
                 "INSERT INTO stock (variant_id) VALUES ($1) ON CONFLICT DO NOTHING", variant_id
@@ -81,7 +82,7 @@ class StockStore:
         self, shop_id: ShopId, variant_id: str, price_minor: int, actor_id: str | None
     ) -> None:
         """Orders already placed keep theirs. Raises NoSuchVariant."""
-        async with transaction(self._pool) as connection:
+        async with self._database.transaction() as connection:
             await _require(connection, shop_id, variant_id)
             before = await connection.fetchval(
                 "SELECT price_minor FROM variants WHERE id = $1 FOR UPDATE", variant_id
@@ -103,10 +104,8 @@ class StockStore:
         self, shop_id: ShopId, variant_ids: Collection[str], order_ids: Collection[str], *, with_bought: bool
     ) -> StockTruth:
         """What the gate should know, at one moment. `with_bought` for variants that are new to it."""
-        async with (
-            self._pool.acquire(timeout=5.0) as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        options = {"isolation": "repeatable_read", "readonly": True}
+        async with self._database.transaction(**options) as connection:
             rows = await connection.fetch(_TRUTH_ROWS, list(variant_ids), shop_id)
             open_orders = await connection.fetch(_TRUTH_OPEN, shop_id)
             states = await connection.fetch(
@@ -122,12 +121,12 @@ class StockStore:
 
     async def on_air(self, variant_ids: Collection[str]) -> list[VariantOnAir]:
         """What there is to tell the rooms about these variants."""
-        rows = await self._pool.fetch(_ON_AIR, list(variant_ids))
+        rows = await self._database.fetch(_ON_AIR, list(variant_ids))
         return [VariantOnAir(*row.values()) for row in rows]
 
     async def shops_on_air(self) -> list[ShopId]:
         """Shops with a live show, or with orders that are charging."""
-        rows = await self._pool.fetch(
+        rows = await self._database.fetch(
             "SELECT shop_id::text FROM shows WHERE state = 'live'"
             " UNION SELECT shop_id::text FROM orders WHERE state IN ('charging', 'action_needed')"
         )

@@ -1,0 +1,305 @@
+"""A tap, from the gate to the money, on real stores."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from overlay.ports import Refusal
+from server.shop.ids import OrderId, UserId
+
+from .conftest import World
+
+
+async def refused(work: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        await work
+    return caught.value
+
+
+async def test_one_tap_is_durable_then_paid(world: World) -> None:
+    variant, ada = await world.variant(5), await world.person()
+    wish = world.wish(ada, (variant, 2), show_first_name=True)
+
+    view = await world.tap.buy(wish)
+
+    assert (view.state, view.total_minor, view.currency) == ("charging", 2_490, "EUR")
+    await world.queue.idle()
+    assert await world.state(wish.order_id) == "paid"
+    assert await world.stock_of(variant) == (3, 0, 2)
+    assert await world.gate_says(variant) == 3
+    row = await world.pool.fetchrow("SELECT * FROM orders WHERE id = $1", wish.order_id)
+    assert row is not None
+    assert (row["tax_minor"], row["shipping_minor"], row["address"]["city"]) == (398, 490, "Berlin")
+    told = await world.pool.fetch("SELECT kind, payload FROM outbox ORDER BY id")
+    kinds = [row["kind"] for row in told]
+    assert kinds == ["stock", "stock", "personal", "purchased", "mail"]
+    assert told[3]["payload"]["first_name"] == "Ada"
+    history = await world.pool.fetch("SELECT kind FROM order_events ORDER BY id")
+    assert [row["kind"] for row in history] == ["placed", "paid"]
+    await world.assert_books_balance()
+
+
+async def test_the_last_unit_sells_once(world: World) -> None:
+    variant = await world.variant(1)
+    people = [await world.person() for _ in range(20)]
+    answers = await asyncio.gather(
+        *(world.tap.buy(world.wish(p, (variant, 1))) for p in people), return_exceptions=True
+    )
+    await world.queue.idle()
+    refusals = [a for a in answers if isinstance(a, Refusal)]
+    assert len(refusals) == 19
+    assert {a.code for a in refusals} == {"sold_out"}
+    assert refusals[0].lines[0].available == 0
+    assert await world.stock_of(variant) == (0, 0, 1)
+    await world.assert_books_balance()
+    await world.assert_gate_agrees()
+
+
+async def test_a_gate_that_lets_too_many_through_sells_no_more(world: World) -> None:
+    """PostgreSQL decides: a gate with a wrong number costs a refusal, never a unit that isn't there."""
+    variant = await world.variant(3)
+    people = [await world.person() for _ in range(10)]
+    await world.gatekeeper.open(world.shop_id, [variant])
+    view = await world.gate.read(world.shop_id)
+    await world.gate.load(
+        world.shop_id,
+        variant,
+        seen_changes=view.variants[variant].changes,
+        available=1_000,
+        buyer_limit=0,
+        version=0,
+    )
+    answers = await asyncio.gather(
+        *(world.tap.buy(world.wish(p, (variant, 1))) for p in people), return_exceptions=True
+    )
+    await world.queue.idle()
+    assert sum(not isinstance(a, Exception) for a in answers) == 3
+    assert await world.stock_of(variant) == (0, 0, 3)
+    assert await world.gatekeeper.mend(world.shop_id) == 1
+    await world.assert_gate_agrees()
+
+
+async def test_a_changed_price_is_refused_and_nothing_held(world: World) -> None:
+    variant, ada = await world.variant(5), await world.person()
+    await world.shopkeeper.set_price(world.shop_id, variant, 1_200, None)
+    answer = await refused(world.tap.buy(world.wish(ada, (variant, 1), price=1_000)))
+    assert (answer.code, answer.lines[0].price_minor) == ("price_changed", 1_200)
+    forged = await refused(world.tap.buy(world.wish(ada, (variant, 1), price=0)))
+    assert forged.code == "price_changed"
+    assert await world.stock_of(variant) == (5, 0, 0)
+    assert await world.gate_says(variant) == 5
+
+
+async def test_a_buyers_limit_counts_earlier_orders(world: World) -> None:
+    variant, ada, bob = await world.variant(9, limit=2), await world.person(), await world.person()
+    await world.tap.buy(world.wish(ada, (variant, 1)))
+    await world.queue.idle()
+    over = await refused(world.tap.buy(world.wish(ada, (variant, 2))))
+    assert (over.code, over.lines[0].buyer_limit) == ("buyer_limit", 2)
+    await world.tap.buy(world.wish(ada, (variant, 1)))
+    await world.tap.buy(world.wish(bob, (variant, 2)))
+    await world.redis.flushall()
+    again = await refused(world.tap.buy(world.wish(ada, (variant, 1))))
+    assert again.code == "buyer_limit"
+    await world.queue.idle()
+    assert await world.stock_of(variant) == (5, 0, 4)
+
+
+async def test_the_ledger_knows_the_limit_without_the_gate(world: World) -> None:
+    variant, ada = await world.variant(9, limit=1), await world.person()
+    decisions = await asyncio.gather(*(world.writer.place(world.wish(ada, (variant, 1))) for _ in range(5)))
+    assert sum(type(d).__name__ == "Placed" for d in decisions) == 1
+
+
+async def test_a_repeated_tap_is_one_order(world: World) -> None:
+    variant, ada = await world.variant(2), await world.person()
+    wish = world.wish(ada, (variant, 1))
+    views = await asyncio.gather(*(world.tap.buy(wish) for _ in range(8)))
+    assert {v.order_id for v in views} == {wish.order_id}
+    await world.queue.idle()
+    assert (await world.tap.buy(wish)).state == "paid"
+    assert await world.stock_of(variant) == (1, 0, 1)
+    await world.assert_gate_agrees()
+    assert len(world.provider.intents) == 1
+    other = world.wish(ada, (variant, 2), order_id=wish.order_id)
+    assert (await refused(world.tap.buy(other))).code == "order_id_reused"
+    bob = await world.person()
+    stolen = world.wish(bob, (variant, 1), order_id=wish.order_id)
+    assert (await refused(world.tap.buy(stolen))).code == "order_id_reused"
+    await world.assert_gate_agrees()
+
+
+async def test_a_repeated_tap_gets_its_order_when_all_is_sold(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person()
+    wish = world.wish(ada, (variant, 1))
+    await world.tap.buy(wish)
+    await world.queue.idle()
+    assert (await world.tap.buy(wish)).state == "paid"
+
+
+async def test_several_lines_all_or_nothing(world: World) -> None:
+    cups, hats, ada = await world.variant(5), await world.variant(1), await world.person()
+    answer = await refused(world.tap.buy(world.wish(ada, (cups, 2), (hats, 2))))
+    assert [(line.variant_id, line.code, line.available) for line in answer.lines] == [(hats, "sold_out", 1)]
+    assert await world.stock_of(cups) == (5, 0, 0)
+    await world.tap.buy(world.wish(ada, (hats, 1), (cups, 2)))
+    await world.queue.idle()
+    assert await world.stock_of(cups) == (3, 0, 2)
+    assert await world.stock_of(hats) == (0, 0, 1)
+    await world.assert_gate_agrees()
+
+
+async def test_card_and_address_are_asked_for(world: World) -> None:
+    variant = await world.variant(1)
+    cardless, homeless = await world.person(card=""), await world.person(address=False)
+    assert (await refused(world.tap.buy(world.wish(cardless, (variant, 1))))).code == "no_card"
+    assert (await refused(world.tap.buy(world.wish(homeless, (variant, 1))))).code == "no_address"
+    ada, bob = await world.person(), await world.person()
+    bobs = await world.card(bob, "paid")
+    assert (await refused(world.tap.buy(world.wish(ada, (variant, 1), card_id=bobs)))).code == "no_card"
+    assert await world.gate_says(variant) == 1
+
+
+async def test_a_decline_gives_the_unit_back_and_a_second_card_may_pay(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person("declined")
+    wish = world.wish(ada, (variant, 1))
+    await world.tap.buy(wish)
+    await world.queue.idle()
+    view = await world.tap.buy(wish)
+    assert (view.state, view.code) == ("declined", "insufficient_funds")
+    assert view.message
+    assert await world.stock_of(variant) == (1, 0, 0)
+    assert await world.gate_says(variant) == 1
+
+    good = await world.card(ada, "paid")
+    assert (await world.buyer.retry(wish.order_id, ada, good)).state == "charging"
+    await world.queue.idle()
+    assert await world.state(wish.order_id) == "paid"
+    assert await world.stock_of(variant) == (0, 0, 1)
+    keys = await world.pool.fetch("SELECT idempotency_key FROM payment_attempts ORDER BY attempt")
+    assert [row[0] for row in keys] == [f"order:{wish.order_id}:1", f"order:{wish.order_id}:2"]
+    assert (await refused(world.buyer.retry(wish.order_id, ada, good))).code == "not_declined"
+    await world.assert_gate_agrees()
+
+
+async def test_a_second_card_finds_the_unit_gone(world: World) -> None:
+    variant, ada, bob = await world.variant(1), await world.person("declined"), await world.person()
+    wish = world.wish(ada, (variant, 1))
+    await world.tap.buy(wish)
+    await world.queue.idle()
+    await world.tap.buy(world.wish(bob, (variant, 1)))
+    good = await world.card(ada, "paid")
+    assert (await refused(world.buyer.retry(wish.order_id, ada, good))).code == "sold_out"
+    await world.queue.idle()
+    await world.assert_books_balance()
+    await world.assert_gate_agrees()
+
+
+async def test_three_d_secure_confirmed(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person("action")
+    wish = world.wish(ada, (variant, 1))
+    await world.tap.buy(wish)
+    await world.queue.idle()
+    view = await world.tap.buy(wish)
+    assert (view.state, view.client_secret) == ("action_needed", "pi_0_secret")
+    assert await world.stock_of(variant) == (0, 1, 0)
+    assert (await world.buyer.authenticated(wish.order_id, ada)).state == "action_needed"
+    world.provider.intents["pi_0"].status = "paid"
+    done = await world.buyer.authenticated(wish.order_id, ada)
+    assert (done.state, done.client_secret) == ("paid", None)
+    assert await world.pool.fetchval("SELECT client_secret FROM payment_attempts") is None
+    assert await world.stock_of(variant) == (0, 0, 1)
+
+
+async def test_a_payment_that_wins_against_the_cancel_stays(world: World) -> None:
+    variant, ada = await world.variant(2), await world.person("action")
+    called_off, raced = world.wish(ada, (variant, 1)), world.wish(ada, (variant, 1))
+    for wish in (called_off, raced):
+        await world.tap.buy(wish)
+        await world.queue.idle()
+    assert (await world.buyer.cancel(called_off.order_id, ada)).state == "cancelled"
+    world.provider.intents["pi_1"].status = "paid"
+    assert (await world.buyer.cancel(raced.order_id, ada)).state == "paid"
+    assert (await refused(world.buyer.cancel(raced.order_id, ada))).code == "not_cancellable"
+    assert await world.stock_of(variant) == (1, 0, 1)
+    await world.assert_gate_agrees()
+
+
+async def test_an_order_is_its_buyers_alone(world: World) -> None:
+    variant, ada, eve = await world.variant(1), await world.person("action"), await world.person()
+    wish = world.wish(ada, (variant, 1))
+    await world.tap.buy(wish)
+    for work in (world.buyer.cancel, world.buyer.authenticated):
+        assert (await refused(work(wish.order_id, eve))).code == "no_such_order"
+    assert (await refused(world.buyer.order(OrderId(wish.order_id), UserId(eve)))).code == "no_such_order"
+
+
+async def test_a_bad_order_is_told_why(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person()
+    for wish in (
+        world.wish(ada),
+        world.wish(ada, (variant, -1)),
+        world.wish(ada, (variant, 1), (variant, 1)),
+        world.wish(ada, (variant, 1), price=-5),
+    ):
+        assert (await refused(world.tap.buy(wish))).code == "bad_order"
+    gone = await refused(world.tap.buy(world.wish(ada, ("01890a5d-ac96-774b-bcce-b302099a8057", 1))))
+    assert gone.code == "not_for_sale"
+
+
+async def test_the_producer_counts_again_while_taps_are_held(world: World) -> None:
+    variant, ada = await world.variant(3), await world.person("action")
+    await world.tap.buy(world.wish(ada, (variant, 2)))
+    await world.queue.idle()
+    assert await world.shopkeeper.set_stock(world.shop_id, variant, 10, None) == 10
+    assert await world.stock_of(variant) == (10, 2, 0)
+    assert await world.gate_says(variant) == 10
+    await world.assert_books_balance()
+
+
+async def test_a_wiped_gate_is_closed_until_it_knows_again(world: World) -> None:
+    variant = await world.variant(4)
+    people = [await world.person() for _ in range(8)]
+    waiting = await world.person("action")
+    await world.tap.buy(world.wish(waiting, (variant, 1)))
+    await world.queue.idle()
+    await world.redis.flushall()
+    await world.redis.function_flush("SYNC")
+    assert await world.gate_says(variant) is None
+    answers = await asyncio.gather(
+        *(world.tap.buy(world.wish(p, (variant, 1))) for p in people), return_exceptions=True
+    )
+    await world.queue.idle()
+    assert sum(not isinstance(a, Exception) for a in answers) == 3
+    assert await world.stock_of(variant) == (0, 1, 3)
+    view = await world.gate.read(world.shop_id)
+    assert [record.state for record in view.orders.values()] == ["paying"]
+    await world.assert_gate_agrees()
+
+
+async def test_a_hold_without_an_order_ends_by_itself(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person()
+    await world.gatekeeper.open(world.shop_id, [variant])
+    ghost = OrderId("01890a5d-ac96-774b-bcce-b302099a8057")
+    await world.gate.reserve(world.shop_id, ghost, ada, [(variant, 1)], ttl_ms=30)
+    assert (await refused(world.tap.buy(world.wish(ada, (variant, 1))))).code == "sold_out"
+    await asyncio.sleep(0.04)
+    assert (await world.tap.buy(world.wish(ada, (variant, 1)))).state == "charging"
+
+
+async def test_a_store_that_is_down_says_busy_and_keeps_the_stock_right(world: World) -> None:
+    variant, ada = await world.variant(1), await world.person()
+    wish = world.wish(ada, (variant, 1))
+    await world.pool.execute("ALTER TABLE orders RENAME TO orders_gone")
+    try:
+        answer = await refused(world.tap.buy(wish))
+    finally:
+        await world.pool.execute("ALTER TABLE orders_gone RENAME TO orders")
+    assert (answer.code, answer.retry_after_ms) == ("busy", 1_000)
+    assert await world.stock_of(variant) == (1, 0, 0)
+    assert (await world.tap.buy(wish)).state == "charging"
+    await world.queue.idle()
+    await world.assert_books_balance()
