@@ -1,0 +1,356 @@
+"""A node with publishers and viewers, end to end: what viewers get, whatever becomes of the publisher."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import aiohttp
+import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+from stream.node import HttpPortUnavailableError, Node, NodeSettings, UdpPortUnavailableError
+from stream.packet import rtcp, rtp
+from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
+from stream.ports import BroadcastState
+from stream.wire import ice
+
+
+def is_gapless(packets):
+    seqs = [packet.seq for packet in packets]
+    return all((b - a) & 0xFFFF == 1 for a, b in itertools.pairwise(seqs))
+
+
+async def on_air(light, camera, **options):
+    publisher = await light().join("publish.show.key", **options)
+    assert publisher.status == 201
+    shot = camera(publisher, codec=options.get("video", ("H264",))[0])
+    shot.frame(key=True)
+    for _ in range(4):
+        shot.frame()
+    return publisher, shot
+
+
+async def settled(node, state, timeout_s=5):
+    async with asyncio.timeout(timeout_s):
+        while state not in [held for held, _ in node.sessions.counts().values()]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_viewer_that_joins_late_gets_the_whole_gop_and_goes_on_live(node, light, camera):
+    _, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 18)
+    packets = viewer.video()
+    assert packets[0].payload[0] == 0x67
+    assert is_gapless(packets)
+    timestamps = list(dict.fromkeys(packet.timestamp for packet in packets))
+    assert timestamps == sorted(timestamps)
+    assert timestamps[-1] == shot.timestamp, "live packets keep the host's timestamps"
+    assert timestamps[4] - timestamps[0] <= 4 * 180, "a replay is drawn together"
+
+
+async def test_the_publisher_that_ignores_requests_is_asked_no_more_than_once_a_second(node, light, camera):
+    publisher, _shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewers = [await light().join("view.show") for _ in range(3)]
+    for viewer in viewers:
+        await viewer.until(lambda viewer=viewer: len(viewer.video()) >= 15)
+        for _ in range(5):
+            viewer.send_rtcp(rtcp.pli(1, viewer.video()[0].ssrc))
+    await publisher.until(lambda: any(isinstance(said, KeyframeRequest) for said in publisher.rtcp))
+    await asyncio.sleep(0.3)
+    assert sum(isinstance(said, KeyframeRequest) for said in publisher.rtcp) == 1
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_the_publisher_returns_and_viewers_go_on_in_the_same_numbers(
+    node, light, camera, observer, codec
+):
+    publisher, shot = await on_air(light, camera, video=(codec,))
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show", video=("VP8", "H264"))
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    assert (await publisher.delete()).status_code == 200
+    await settled(node, BroadcastState.AWAY)
+    again = await light().join("publish.show.key", video=(codec,))
+    shot = camera(again, codec=codec, ssrc=0x9999, seq=40000, timestamp=77)
+    shot.frame()
+    shot.frame(key=True)
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 21)
+    packets = viewer.video()
+    assert is_gapless(packets), "what came before the new keyframe is left out"
+    assert {packet.ssrc for packet in packets} == {packets[0].ssrc}
+    assert 0 < (packets[15].timestamp - packets[14].timestamp) & 0xFFFFFFFF < 10 * 90_000
+    assert packets[18].timestamp - packets[15].timestamp == 3000
+    if codec == "VP8":
+        ids = [int.from_bytes(packet.payload[2:4], "big") & 0x7FFF for packet in packets[::3]]
+        assert ids == list(range(ids[0], ids[0] + 7))
+    assert [state for _, state, _ in observer.changes if state is BroadcastState.AWAY]
+
+
+async def test_another_codec_goes_on_for_who_agreed_to_it_and_ends_for_who_did_not(node, light, camera):
+    publisher, _ = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    both = await light().join("view.show", video=("H264", "VP8"))
+    one = await light().join("view.show", video=("H264",))
+    await both.until(lambda: len(both.video()) == 15)
+    await one.until(lambda: len(one.video()) == 15)
+    await publisher.delete()
+    again = await light().join("publish.show.key", video=("VP8",))
+    camera(again, codec="VP8").frame(key=True)
+    await both.until(lambda: len(both.video()) == 18)
+    assert [packet.payload_type for packet in both.video()[14:]] == [102, 96, 96, 96]
+    assert is_gapless(both.video())
+    await one.until(lambda: one.is_closed)
+    refused = await light().join("view.show", video=("H264",))
+    assert (refused.status, refused.problem["code"]) == (422, "codec_not_offered")
+
+
+async def test_the_same_key_takes_over_and_another_is_refused(node, light, camera):
+    left_behind, _ = await on_air(light, camera)
+    other = await light().join("publish.show.other-key")
+    assert (other.status, other.problem["code"]) == (409, "publisher_present")
+    again = await light().join("publish.show.key")
+    assert again.status == 201
+    await left_behind.until(lambda: left_behind.is_closed)
+    assert len(node.sessions) == 1
+
+
+async def test_a_viewer_is_told_to_ask_again_before_anyone_is_on_air(light):
+    viewer = await light().join("view.nobody")
+    assert (viewer.status, viewer.problem["code"]) == (409, "not_live")
+    assert viewer.response.headers["retry-after"]
+
+
+async def test_viewers_may_join_and_wait_while_the_publisher_is_away(node, light, camera):
+    publisher, _ = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    await publisher.delete()
+    viewer = await light().join("view.show")
+    again = await light().join("publish.show.key")
+    camera(again, ssrc=5).frame(key=True)
+    await viewer.until(lambda: any(packet.payload[0] == 0x65 for packet in viewer.video()))
+
+
+async def test_what_a_viewer_lost_comes_again_byte_for_byte(node, light, camera):
+    _, _shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    wanted = viewer.video()[7]
+    # A second session under the same keys: its replay window has not seen the packet yet.
+    viewer._rx = type(viewer._rx)(_policy(viewer))
+    viewer.rtp.clear()
+    viewer.send_rtcp(rtcp.nack(1, wanted.ssrc, [wanted.seq]))
+    await viewer.until(lambda: viewer.rtp)
+    assert viewer.rtp == [wanted]
+
+
+def _policy(viewer):
+    from pylibsrtp import Policy
+
+    keys = viewer.dtls.inbound
+    return Policy(
+        key=keys.key + keys.salt,
+        ssrc_type=Policy.SSRC_ANY_INBOUND,
+        srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    )
+
+
+async def test_with_rtx_the_repeat_has_a_stream_of_its_own(node, light, camera):
+    await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show", rtx=True)
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    wanted = viewer.video()[7]
+    for _ in range(2):
+        viewer.send_rtcp(rtcp.nack(1, wanted.ssrc, [wanted.seq]))
+    await viewer.until(lambda: len(viewer.rtp) == 17)
+    first, second = viewer.rtp[-2:]
+    assert first.payload_type == 103
+    assert first.ssrc != wanted.ssrc
+    assert second.seq == first.seq + 1
+    assert rtp.unwrap_rtx(first.payload) == (wanted.seq, wanted.payload)
+    assert first.timestamp == wanted.timestamp
+
+
+async def test_the_relay_asks_again_and_again_for_what_the_publisher_lost(node, light, camera):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    shot.frame(lose=(1,))
+    shot.frame()
+    lost = rtp.parse(shot.lost[0])
+
+    def asked():
+        return sum(isinstance(said, Nack) and lost.seq in said.seqs for said in publisher.rtcp)
+
+    await publisher.until(lambda: asked() >= 2)
+    publisher.send_rtp(shot.lost[0])
+    await viewer.until(lambda: len(viewer.video()) == 21)
+    assert lost.payload in [packet.payload for packet in viewer.video()]
+    before = asked()
+    await asyncio.sleep(0.15)
+    assert asked() == before
+
+
+async def test_a_client_that_moves_keeps_its_session(node, light, camera):
+    _, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    await viewer.open_socket()
+    viewer.check()
+    await viewer.until(lambda: viewer.stun_answers == 2)
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 18)
+    assert is_gapless(viewer.video())
+
+
+async def test_a_silent_publisher_is_away_and_back_when_it_speaks(node, light, camera, observer):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    publisher.send_rtcp(rtcp.bye(shot.ssrc))
+    await settled(node, BroadcastState.AWAY)
+    shot.ssrc += 1
+    shot.frame(key=True)
+    await settled(node, BroadcastState.LIVE)
+
+
+async def test_two_broadcasts_never_mix(node, light, camera):
+    await on_air(light, camera)
+    other = await light().join("publish.other.key")
+    camera(other, timestamp=5_000_000).frame(key=True)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.other")
+    await viewer.until(lambda: len(viewer.video()) == 3)
+    assert {packet.timestamp for packet in viewer.video()} == {5_003_000}
+
+
+async def test_only_announced_codecs_are_forwarded(node, light, camera):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    publisher.send_rtp(rtp.build(97, True, 1, 1, 77, b"\x65forged"))
+    publisher.send_rtp(rtp.build(102, True, 1, 1, 78, b"\x65a second source"))
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 18)
+    assert all(packet.timestamp == shot.timestamp for packet in viewer.video()[15:])
+
+
+async def test_sender_reports_reach_viewers_in_the_relays_numbers(node, light, camera):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    publisher.send_rtcp(rtcp.sender_report(SenderReport(shot.ssrc, 5 << 32, 12345, 1, 1), b"c"))
+    await asyncio.sleep(0.05)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: any(isinstance(said, SenderReport) for said in viewer.rtcp))
+    report = next(said for said in viewer.rtcp if isinstance(said, SenderReport))
+    await viewer.until(lambda: viewer.video())
+    assert report.ssrc == viewer.video()[0].ssrc
+    passed_s = (report.ntp - (5 << 32)) / (1 << 32)
+    assert abs((report.timestamp - 12345) / 90_000 - passed_s) < 0.001
+
+
+async def test_garbage_on_the_port_disturbs_nobody(node, light, camera):
+    _, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    stranger = light()
+    await stranger.open_socket()
+    for first in range(256):
+        stranger.send(bytes((first,)) * 40)
+        viewer.send(bytes((first,)) * 40)
+    stranger.send(b"")
+    stranger.answer = viewer.answer
+    stranger.check(password="wrong")
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 18)
+    assert stranger.stun_answers == 0
+
+
+async def test_lost_consent_frees_the_session(node, light, camera, monkeypatch):
+    await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    await light().join("view.show")
+    monkeypatch.setattr(ice, "CONSENT_S", 0.2)
+    async with asyncio.timeout(5):
+        while len(node.sessions):
+            await asyncio.sleep(0.02)
+    assert node.sessions.totals.closed["consent_lost"] == 2
+
+
+async def test_dtls_close_frees_the_session_and_stop_says_goodbye(node, light, camera):
+    _publisher, _ = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    leaving, staying = await light().join("view.show"), await light().join("view.show")
+    for datagram in leaving.dtls.close():
+        leaving.send(datagram)
+    async with asyncio.timeout(5):
+        while node.sessions.totals.closed["dtls_closed"] != 1:
+            await asyncio.sleep(0.01)
+    await node.drain(1)
+    await staying.until(lambda: staying.is_closed)
+    assert len(node.sessions) == 0
+    refused = await light().join("view.show")
+    assert (refused.status, refused.problem["code"]) == (503, "draining")
+
+
+async def test_ports_in_use_are_named_and_nothing_is_left_open(admission, observer, taken_port):
+    with pytest.raises(UdpPortUnavailableError, match=str(taken_port)):
+        await Node(NodeSettings(udp_port=taken_port), admission, observer).start()
+    first = Node(NodeSettings(), admission, observer)
+    await first.start()
+    with pytest.raises(HttpPortUnavailableError):
+        await Node(NodeSettings(http_port=first.http_port), admission, observer).start()
+    await first.stop()
+    await first.stop()
+
+
+async def test_ffmpeg_publishes_and_aiortc_decodes_moving_frames(node, encoder):
+    async with encoder("publish.show.key"):
+        await settled(node, BroadcastState.LIVE, 10)
+        pictures, sounds = await watch(node, "view.show", pictures=20)
+    assert len({hash(bytes(picture.planes[0])) for picture in pictures}) >= 10
+    assert len(sounds) > 5
+    await settled(node, BroadcastState.AWAY)
+
+
+async def watch(node, ticket, *, pictures):
+    """Decoded frames, as a viewer with aiortc sees them."""
+    connection = RTCPeerConnection()
+    frames, sounds, tasks = [], [], []
+
+    async def collect(track, into):
+        while len(frames) < pictures:
+            into.append(await track.recv())
+
+    connection.on(
+        "track",
+        lambda track: tasks.append(
+            asyncio.ensure_future(collect(track, frames if track.kind == "video" else sounds))
+        ),
+    )
+    for kind in ("video", "audio"):
+        connection.addTransceiver(kind, "recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    async with aiohttp.ClientSession() as http:
+        async with http.post(
+            f"http://127.0.0.1:{node.http_port}/whep?ticket={ticket}",
+            data=connection.localDescription.sdp,
+            headers={"content-type": "application/sdp"},
+        ) as response:
+            assert response.status == 201
+            answer = await response.text()
+    await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    await connection.close()
+    return frames, sounds
