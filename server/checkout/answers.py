@@ -20,7 +20,7 @@ _REASONS = {
     "not_signed_in": "Sign in to buy.",
     "order_id_reused": "This order id belongs to another purchase. Start a new one.",
     "bad_order": "This purchase can't be understood.",
-    "busy": "So many are buying right now. Your tap was not lost: try again in a moment.",
+    "unavailable": "The shop could not answer in time. Nothing is lost: try again in a moment.",
     "no_such_order": "There is no such order.",
     "not_declined": "Only a declined order can be tried again.",
     "being_charged": "The card is being charged right now. Wait for the answer.",
@@ -43,8 +43,8 @@ _FAILURES = {
 
 
 def refusal(code: str, *, detail: str = "", lines: tuple[LineRefused, ...] = ()) -> Refusal:
-    """The refusal of a command or request. `busy` and `provider_unavailable` say when to come back."""
-    waits = RETRY_MS if code in ("busy", "provider_unavailable") else None
+    """The refusal of a command or request. `unavailable` and `provider_unavailable` say when to come back."""
+    waits = RETRY_MS if code in ("unavailable", "provider_unavailable") else None
     reason = f"{_REASONS[code]} {detail}".strip()
     return Refusal(code, reason, retry_after_ms=waits, lines=tuple(map(_line, lines)))
 

@@ -128,7 +128,7 @@ class Buyer:
                     await self._gatekeeper.open(shop_id, answer.variant_ids)
                     continue
             except GateDown as error:
-                raise refusal("busy") from error
+                raise refusal("unavailable") from error
             if isinstance(answer, GateRefused):
                 raise refusal(answer.lines[0].code, lines=answer.lines)
             return

@@ -53,7 +53,7 @@ class Tap:
             return await self._write(wish)
         except StoreTrouble as error:
             _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
-            raise refusal("busy") from error
+            raise refusal("unavailable") from error
 
     async def _reserve(self, wish: Wish) -> None:
         """Return when the units are held, or the order is there already. Raises Refusal."""

@@ -290,7 +290,7 @@ async def test_a_hold_without_an_order_ends_by_itself(world: World) -> None:
     assert (await world.tap.buy(world.wish(ada, (variant, 1)))).state == "charging"
 
 
-async def test_a_store_that_is_down_says_busy_and_keeps_the_stock_right(world: World) -> None:
+async def test_a_store_that_is_down_says_so_and_keeps_the_stock_right(world: World) -> None:
     variant, ada = await world.variant(1), await world.person()
     wish = world.wish(ada, (variant, 1))
     await world.pool.execute("ALTER TABLE orders RENAME TO orders_gone")
@@ -298,7 +298,7 @@ async def test_a_store_that_is_down_says_busy_and_keeps_the_stock_right(world: W
         answer = await refused(world.tap.buy(wish))
     finally:
         await world.pool.execute("ALTER TABLE orders_gone RENAME TO orders")
-    assert (answer.code, answer.retry_after_ms) == ("busy", 1_000)
+    assert (answer.code, answer.retry_after_ms) == ("unavailable", 1_000)
     assert await world.stock_of(variant) == (1, 0, 0)
     assert (await world.tap.buy(wish)).state == "charging"
     await world.queue.idle()
