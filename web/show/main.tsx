@@ -1,16 +1,11 @@
-import { useEffect } from 'preact/hooks';
-import { loadSession } from '../ui/session.ts';
-import { Shell } from '../ui/shell.tsx';
 import { start } from '../ui/start.tsx';
-import { Skeleton, toastProblem } from '../ui/status.tsx';
+import { Page } from './page.tsx';
+import { ShowStore } from './store.ts';
+import './show.css';
 
-function Page() {
-  useEffect(() => void loadSession().catch(toastProblem), []);
-  return (
-    <Shell>
-      <Skeleton height="8rem" />
-    </Shell>
-  );
-}
+// /shows/{id}; a show that is not public takes its pass from ?pass=.
+const showId = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
+const store = new ShowStore(showId, new URLSearchParams(location.search).get('pass'));
+void store.load();
 
-start(<Page />);
+start(<Page store={store} />);

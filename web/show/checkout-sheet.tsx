@@ -1,0 +1,213 @@
+import { cardBrand, money } from '../core/format.ts';
+import { totals } from '../core/offer.ts';
+import type { Line } from '../core/purchase.ts';
+import { Button } from '../ui/button.tsx';
+import { Sheet } from '../ui/dialog.tsx';
+import { Checkbox } from '../ui/field.tsx';
+import { AddressForm, addressLine } from '../ui/forms/address.tsx';
+import { CardForm } from '../ui/forms/card.tsx';
+import { SignInForm } from '../ui/forms/sign-in.tsx';
+import { Icon, type IconName } from '../ui/icons.tsx';
+import { config, currency, me } from '../ui/session.ts';
+import { Badge, Skeleton } from '../ui/status.tsx';
+import { Totals } from './bag-sheet.tsx';
+import type { Checkout, Need } from './checkout.ts';
+import type { ShowStore } from './store.ts';
+
+const TITLES: Record<Need, string> = {
+  'sign-in': 'Almost yours',
+  address: 'Where does it go?',
+  card: 'How do you pay?',
+  review: 'Ready to buy',
+};
+
+/** The first purchase, step by step; later ones only come here to change something. */
+export function CheckoutSheet({ store }: { store: ShowStore }) {
+  const { checkout } = store;
+  const open = store.sheet.value === 'checkout';
+  const need = checkout.need.value;
+  const lines = checkout.intent.value;
+  const cost = totals(lines, config.value?.shop);
+  return (
+    <Sheet
+      open={open}
+      onClose={() => {
+        checkout.asked.value = null;
+        store.open(null);
+      }}
+      title={TITLES[need]}
+      testid="checkout-sheet"
+      footer={
+        need === 'review' &&
+        lines.length > 0 && (
+          <>
+            <Totals goods={cost.goods_minor} shipping={cost.shipping_minor} total={cost.total_minor} />
+            <Button kind="buy" size="l" wide icon="lock" onClick={() => checkout.buy(lines)} testid="buy-now">
+              Buy now · {money(cost.total_minor, currency.value)}
+            </Button>
+          </>
+        )
+      }
+    >
+      {open && (
+        <div class="stack" data-testid={`step-${need}`}>
+          <Steps need={need} />
+          <Step checkout={checkout} need={need} lines={lines} />
+        </div>
+      )}
+    </Sheet>
+  );
+}
+
+function Steps({ need }: { need: Need }) {
+  const steps: Need[] = ['sign-in', 'address', 'card', 'review'];
+  const names = ['Sign in', 'Address', 'Card', 'Buy'];
+  const at = steps.indexOf(need);
+  return (
+    <ol class="steps" aria-label="Steps">
+      {steps.map((step, index) => (
+        <li key={step} class={index < at ? 'done' : index === at ? 'now' : ''} aria-current={index === at ? 'step' : undefined}>
+          {names[index]}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Step({ checkout, need, lines }: { checkout: Checkout; need: Need; lines: Line[] }) {
+  if (need === 'sign-in')
+    return (
+      <>
+        <Summary lines={lines} />
+        <SignInForm start="in" onDone={() => undefined} />
+      </>
+    );
+  if (checkout.cards.value === null || checkout.addresses.value === null) return <Skeleton height="3.5rem" lines={4} />;
+  if (need === 'address') return <AddressStep checkout={checkout} />;
+  if (need === 'card') return <CardStep checkout={checkout} />;
+  return <Review checkout={checkout} lines={lines} />;
+}
+
+function AddressStep({ checkout }: { checkout: Checkout }) {
+  const known = checkout.addresses.value ?? [];
+  return (
+    <>
+      {known.length > 0 && (
+        <PickList
+          rows={known.map((address) => ({ id: address.id, icon: 'home', title: address.name, text: addressLine(address) }))}
+          onPick={(id) => {
+            checkout.addressId.value = id;
+            checkout.asked.value = null;
+          }}
+          or="or a new address"
+        />
+      )}
+      <AddressForm submit="Send it there" onDone={(address) => checkout.addAddress(address)} />
+    </>
+  );
+}
+
+function CardStep({ checkout }: { checkout: Checkout }) {
+  const known = checkout.cards.value ?? [];
+  return (
+    <>
+      {known.length > 0 && (
+        <PickList
+          rows={known.map((card) => ({
+            id: card.id,
+            icon: 'card',
+            title: `${cardBrand(card.brand)} ·· ${card.last4}`,
+            text: `expires ${String(card.exp_month).padStart(2, '0')}/${card.exp_year}`,
+          }))}
+          onPick={(id) => {
+            checkout.cardId.value = id;
+            checkout.asked.value = null;
+          }}
+          or="or a new card"
+        />
+      )}
+      <CardForm submit="Save card" onDone={(card) => checkout.addCard(card)} />
+    </>
+  );
+}
+
+function PickList(props: {
+  rows: { id: string; icon: IconName; title: string; text: string }[];
+  onPick: (id: string) => void;
+  or: string;
+}) {
+  return (
+    <>
+      <div class="stack picks">
+        {props.rows.map((row) => (
+          <button key={row.id} type="button" class="pick" data-testid="pick" onClick={() => props.onPick(row.id)}>
+            <Icon name={row.icon} size={20} />
+            <span class="grow">
+              <b>{row.title}</b>
+              <small class="clip">{row.text}</small>
+            </span>
+            <Icon name="chevron_right" size={16} />
+          </button>
+        ))}
+      </div>
+      <p class="or">{props.or}</p>
+    </>
+  );
+}
+
+function Review({ checkout, lines }: { checkout: Checkout; lines: Line[] }) {
+  const card = checkout.card.value!;
+  const address = checkout.address.value!;
+  const change = (need: Need) => () => (checkout.asked.value = need);
+  return (
+    <>
+      <Summary lines={lines} />
+      <div class="stack picks">
+        <button type="button" class="pick" onClick={change('address')} data-testid="change-address">
+          <Icon name="home" size={20} />
+          <span class="grow">
+            <b>{address.name}</b>
+            <small class="clip">{addressLine(address)}</small>
+          </span>
+          <span class="small">Change</span>
+        </button>
+        <button type="button" class="pick" onClick={change('card')} data-testid="change-card">
+          <Icon name="card" size={20} />
+          <span class="grow">
+            <b>
+              {cardBrand(card.brand)} ·· {card.last4}
+            </b>
+            <small>
+              {config.value?.payments.provider === 'demo' ? <Badge tone="warn">Test mode: no money moves</Badge> : 'saved card'}
+            </small>
+          </span>
+          <span class="small">Change</span>
+        </button>
+      </div>
+      <Checkbox
+        label={`Tell the room when I buy, as “${firstName(me.value?.display_name ?? '')}”`}
+        checked={checkout.showFirstName.value}
+        onValue={(shown) => checkout.setShowFirstName(shown)}
+        testid="show-first-name"
+      />
+    </>
+  );
+}
+
+const firstName = (name: string) => name.trim().split(/\s+/)[0] ?? '';
+
+function Summary({ lines }: { lines: Line[] }) {
+  return (
+    <ul class="summary">
+      {lines.map((line) => (
+        <li key={line.variant_id} class="row spread">
+          <span class="clip">
+            {line.quantity > 1 && `${line.quantity} × `}
+            {line.title}
+          </span>
+          <span class="money tabular">{money(line.unit_price_minor * line.quantity, currency.value)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

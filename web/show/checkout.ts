@@ -1,0 +1,248 @@
+/** Buying in the show: who pays with what to where, one purchase at a time, and every answer to it. */
+
+import { batch, computed, signal } from '@preact/signals';
+import { api } from '../core/api.ts';
+import { paymentUi } from '../core/payment/index.ts';
+import { asProblem, Problem } from '../core/problem.ts';
+import type { OrderView } from '../core/protocol.ts';
+import { afterNews, afterProblem, IDLE, instead, type Line, type Purchase } from '../core/purchase.ts';
+import { follow, OpenOrders, OVER, place, viewOf } from '../core/tap.ts';
+import type { Address, Card, Order } from '../core/types.ts';
+import { uuidv7 } from '../core/uuidv7.ts';
+import { config, me } from '../ui/session.ts';
+import { toast } from '../ui/status.tsx';
+import type { ShowStore } from './store.ts';
+
+export type Need = 'sign-in' | 'address' | 'card' | 'review';
+
+export class Checkout {
+  readonly purchase = signal<Purchase>(IDLE);
+  readonly cards = signal<Card[] | null>(null);
+  readonly addresses = signal<Address[] | null>(null);
+  readonly cardId = signal<string | null>(null);
+  readonly addressId = signal<string | null>(null);
+  readonly showFirstName = signal(false);
+  /** What the checkout sheet is about to buy. */
+  readonly intent = signal<Line[]>([]);
+  /** A step the buyer asked for, whatever is missing: another card, another address. */
+  readonly asked = signal<Need | null>(null);
+  readonly orders = signal<Order[] | null>(null);
+  readonly ordersProblem = signal<Problem | null>(null);
+  readonly authenticating = signal(false);
+
+  readonly card = computed(() => pick(this.cards.value, this.cardId.value));
+  readonly address = computed(() => pick(this.addresses.value, this.addressId.value));
+
+  /** The first thing that stands between the buyer and one tap. */
+  readonly need = computed<Need>(() => {
+    if (!me.value) return 'sign-in';
+    if (this.asked.value) return this.asked.value;
+    if (!this.address.value) return 'address';
+    return this.card.value ? 'review' : 'card';
+  });
+
+  readonly ready = computed(() => !!me.value && !!this.card.value && !!this.address.value);
+
+  readonly #open = new OpenOrders(localStorage);
+  #following: AbortController | null = null;
+
+  constructor(private readonly store: ShowStore) {}
+
+  async loadWallet(): Promise<void> {
+    const person = me.value;
+    if (!person) {
+      batch(() => {
+        this.cards.value = this.addresses.value = this.orders.value = null;
+        this.cardId.value = this.addressId.value = null;
+      });
+      return;
+    }
+    this.showFirstName.value = person.show_first_name;
+    const [cards, addresses] = await Promise.allSettled([api.cards(), api.addresses()]);
+    batch(() => {
+      if (cards.status === 'fulfilled') this.cards.value = cards.value.cards;
+      if (addresses.status === 'fulfilled') this.addresses.value = addresses.value.addresses;
+    });
+  }
+
+  async loadOrders(): Promise<void> {
+    this.ordersProblem.value = null;
+    try {
+      this.orders.value = (await api.orders()).orders;
+    } catch (error) {
+      this.ordersProblem.value = asProblem(error);
+    }
+  }
+
+  /** The Buy button: at once where everything is known, else by way of the sheet. */
+  buy(lines: Line[]): void {
+    if (this.busy || lines.length === 0) return;
+    this.asked.value = null;
+    if (!this.ready.value) return this.review(lines);
+    void this.#place(lines, uuidv7());
+  }
+
+  /** Opens the sheet: what is missing first, then the summary. */
+  review(lines: Line[], asked: Need | null = null): void {
+    batch(() => {
+      this.intent.value = lines;
+      this.asked.value = asked;
+      this.store.open('checkout');
+    });
+  }
+
+  get busy(): boolean {
+    return ['placing', 'charging'].includes(this.purchase.value.step);
+  }
+
+  /** The same order again: nothing is ordered twice. */
+  retry(): void {
+    const purchase = this.purchase.value;
+    if (purchase.step === 'unknown') void this.#place(purchase.lines, purchase.orderId);
+  }
+
+  acceptInstead(): void {
+    const lines = instead(this.purchase.value);
+    if (lines) this.buy(lines);
+  }
+
+  anotherCard(): void {
+    const purchase = this.purchase.value;
+    if (purchase.step === 'idle') return;
+    this.purchase.value = IDLE;
+    this.review(purchase.lines, 'card');
+  }
+
+  dismiss(): void {
+    this.purchase.value = IDLE;
+  }
+
+  addCard(card: Card): void {
+    batch(() => {
+      this.cards.value = [...(this.cards.value ?? []).filter(({ id }) => id !== card.id), card];
+      this.cardId.value = card.id;
+      this.asked.value = null;
+    });
+  }
+
+  addAddress(address: Address): void {
+    batch(() => {
+      this.addresses.value = [...(this.addresses.value ?? []).filter(({ id }) => id !== address.id), address];
+      this.addressId.value = address.id;
+      this.asked.value = null;
+    });
+  }
+
+  setShowFirstName(shown: boolean): void {
+    this.showFirstName.value = shown;
+    void api.updateMe({ show_first_name: shown }).then((person) => (me.value = person), () => undefined);
+  }
+
+  // --- an order's way -----------------------------------------------------------------------------------------
+
+  async #place(lines: Line[], orderId: string): Promise<void> {
+    batch(() => {
+      this.purchase.value = { step: 'placing', orderId, lines };
+      this.store.open(null);
+    });
+    const tap = {
+      show_id: this.store.showId,
+      lines: lines.map(({ variant_id, quantity, unit_price_minor }) => ({ variant_id, quantity, unit_price_minor })),
+      card_id: this.card.value?.id ?? null,
+      address_id: this.address.value?.id ?? null,
+      show_first_name: this.showFirstName.value,
+      media_time: this.store.mediaTime.rtp,
+    };
+    try {
+      this.news(await place(tap, this.store.connection, this.#open, orderId));
+    } catch (error) {
+      this.#refused(lines, asProblem(error));
+    }
+  }
+
+  #refused(lines: Line[], problem: Problem): void {
+    const missing: Record<string, Need> = { no_card: 'card', no_address: 'address', not_signed_in: 'sign-in' };
+    const need = missing[problem.code];
+    if (!need) {
+      this.purchase.value = afterProblem(this.purchase.value, problem);
+      return;
+    }
+    this.purchase.value = IDLE;
+    if (need === 'sign-in') me.value = null;
+    this.review(lines, need === 'sign-in' ? null : need);
+  }
+
+  /** News of an order from anywhere; the current purchase's step, the list of orders and the bag follow. */
+  news(order: OrderView): void {
+    const before = this.purchase.value;
+    const after = afterNews(before, order);
+    this.purchase.value = after;
+    this.orders.value = this.orders.value?.map((row) => (row.id === order.order_id ? withNews(row, order) : row)) ?? null;
+    if (OVER.has(order.state)) this.#open.remove(order.order_id);
+    if (after === before) return;
+    if (after.step === 'paid') this.store.bag.remove(after.lines.map((line) => line.variant_id));
+    if (after.step === 'charging') this.#follow(order.order_id);
+    else this.#following?.abort();
+    if (after.step === 'action' && before.step !== 'action') void this.authenticate();
+  }
+
+  #follow(orderId: string): void {
+    this.#following?.abort();
+    this.#following = new AbortController();
+    void follow(orderId, this.#following.signal, (order) => this.news(order));
+  }
+
+  /** 3-D Secure. Refused or closed: the order says so itself, or stays open to be tried again. */
+  async authenticate(): Promise<void> {
+    const purchase = this.purchase.value;
+    if (purchase.step !== 'action' || this.authenticating.value) return;
+    this.authenticating.value = true;
+    try {
+      const secret = purchase.order.client_secret ?? (await api.order(purchase.orderId)).client_secret;
+      if (secret) await (await paymentUi(config.value!.payments)).authenticate(secret);
+      this.news(viewOf(await api.authenticated(purchase.orderId)));
+    } catch (error) {
+      const problem = asProblem(error);
+      toast(`${problem.message} ${problem.whatToDo}`, 'danger');
+    } finally {
+      this.authenticating.value = false;
+    }
+  }
+
+  /** Orders that were under way when the page was left. */
+  async resume(): Promise<void> {
+    for (const { id } of this.#open.list()) {
+      try {
+        const order = await api.order(id);
+        if (OVER.has(order.state)) {
+          this.#open.remove(id);
+          const words = order.state === 'paid' ? 'was paid' : order.state === 'declined' ? 'was declined' : null;
+          if (words) toast(`Order ${order.number} ${words}.`, order.state === 'paid' ? 'ok' : 'warn');
+        } else if (this.purchase.value.step === 'idle') {
+          this.#pickUp(order);
+        }
+      } catch (error) {
+        if (error instanceof Problem && (error.status === 404 || error.status === 403)) this.#open.remove(id);
+      }
+    }
+  }
+
+  #pickUp(order: Order): void {
+    const lines = order.lines.map(({ variant_id, quantity, unit_price_minor, title }) => ({
+      variant_id,
+      quantity,
+      unit_price_minor,
+      title,
+    }));
+    this.purchase.value = { step: 'placing', orderId: order.id, lines };
+    this.news(viewOf(order));
+  }
+}
+
+function pick<Row extends { id: string; is_default: boolean }>(rows: Row[] | null, id: string | null): Row | null {
+  return rows?.find((row) => row.id === id) ?? rows?.find((row) => row.is_default) ?? rows?.[0] ?? null;
+}
+
+function withNews(row: Order, news: OrderView): Order {
+  return { ...row, state: news.state as Order['state'], failure_message: news.message ?? row.failure_message ?? null };
+}

@@ -1,0 +1,104 @@
+import { useEffect, useState } from 'preact/hooks';
+import { LinkButton } from '../ui/button.tsx';
+import { signInUrl } from '../ui/session.ts';
+import { Failed } from '../ui/start.tsx';
+import { Empty, Toasts } from '../ui/status.tsx';
+import { BagSheet } from './bag-sheet.tsx';
+import { Chat } from './chat.tsx';
+import { CheckoutSheet } from './checkout-sheet.tsx';
+import { OrdersSheet } from './orders-sheet.tsx';
+import { Outcome } from './outcome.tsx';
+import { PinCard } from './pin-card.tsx';
+import { ProductSheet } from './product-sheet.tsx';
+import { ProductsPanel, ProductsSheet } from './products.tsx';
+import { SignInSheet } from './sign-in-sheet.tsx';
+import { Stage } from './stage.tsx';
+import type { ShowStore } from './store.ts';
+import { TopBar } from './top-bar.tsx';
+
+const WIDE = '(min-width: 64rem)';
+
+/** Chat and products stand beside the picture on a wide screen, and lie over it on a narrow one. */
+export function useWide(): boolean {
+  const [wide, setWide] = useState(() => matchMedia(WIDE).matches);
+  useEffect(() => {
+    const query = matchMedia(WIDE);
+    const tell = () => setWide(query.matches);
+    query.addEventListener('change', tell);
+    return () => query.removeEventListener('change', tell);
+  }, []);
+  return wide;
+}
+
+export function Page({ store }: { store: ShowStore }) {
+  const wide = useWide();
+  useShortcuts(store);
+  const problem = store.problem.value;
+  if (problem) return <NoShow store={store} />;
+  return (
+    <div class={`show ${wide ? 'wide' : 'narrow'} is-${store.state.value}`} data-testid="show" data-state={store.state.value}>
+      <a class="skip-link" href="#chat">
+        Skip to comments
+      </a>
+      <TopBar store={store} wide={wide} />
+      <main class="show-main">
+        {wide && <ProductsPanel store={store} />}
+        <section class="stage on-picture" aria-label="Picture">
+          <Stage store={store} />
+          <div class="stage-foot">
+            {!wide && <Chat store={store} over />}
+            <Outcome store={store} />
+            <PinCard store={store} />
+          </div>
+        </section>
+        {wide && <Chat store={store} />}
+      </main>
+      <CheckoutSheet store={store} />
+      <ProductSheet store={store} />
+      <ProductsSheet store={store} />
+      <BagSheet store={store} />
+      <OrdersSheet store={store} />
+      <SignInSheet store={store} />
+      <Toasts />
+    </div>
+  );
+}
+
+function NoShow({ store }: { store: ShowStore }) {
+  const problem = store.problem.value!;
+  if (problem.status === 404)
+    return (
+      <Empty icon="camera_off" title="There is no such show" action={<LinkButton href="/">See what is on</LinkButton>}>
+        The link may be old or mistyped.
+      </Empty>
+    );
+  if (problem.status === 401 || problem.status === 403)
+    return (
+      <Empty icon="lock" title="This show is private" action={<LinkButton href={signInUrl()}>Sign in</LinkButton>}>
+        Open it with the link you were sent, or sign in with an account that may watch it.
+      </Empty>
+    );
+  return <Failed error={problem} retry={() => void store.load()} />;
+}
+
+const isTyping = (target: EventTarget | null) =>
+  target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+
+/** B buys what is pinned, / writes, M switches the sound. Escape closes what is open (the browser's own). */
+function useShortcuts(store: ShowStore): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (event.key === 'Escape' && isTyping(event.target)) return (event.target as HTMLElement).blur();
+      if (isTyping(event.target) || store.sheet.value || document.querySelector('dialog[open]')) return;
+      const target = { b: 'buy', '/': 'composer', m: 'sound' }[event.key.toLowerCase()];
+      const element = target && document.querySelector<HTMLElement>(`[data-shortcut="${target}"] button, [data-shortcut="${target}"] input`);
+      if (!element) return;
+      event.preventDefault();
+      if (target === 'composer') element.focus();
+      else element.click();
+    };
+    addEventListener('keydown', press);
+    return () => removeEventListener('keydown', press);
+  }, [store]);
+}
