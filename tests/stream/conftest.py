@@ -318,7 +318,7 @@ class Encoder:
     async def __aexit__(self, *_: object) -> None:
         assert self._process is not None
         async with asyncio.timeout(10):
-            _, errors = await self._process.communicate()
+            _, errors = await self._process.communicate(b"")
         assert self._process.returncode == 0, errors.decode()
 
 
