@@ -50,10 +50,15 @@ class Accounts(msgspec.Struct, frozen=True):
 
 
 class WhipTarget(msgspec.Struct, frozen=True):
-    """Where to publish, and the stream key to do it with. The key is good until the next start."""
+    """Where to publish, and the stream key to do it with. The key is good until the next start.
+
+    `whep_url` plays what is published, `show_id` is the show it belongs to.
+    """
 
     url: str
     token: str
+    show_id: str = ""
+    whep_url: str = ""
 
 
 class Seeded(msgspec.Struct, frozen=True):
