@@ -1,4 +1,4 @@
-"""One HTTP server for a role: an ASGI application on a socket that is bound before anything else is started."""
+"""One HTTP server for a role: an ASGI application on a socket bound before anything else is started."""
 
 from __future__ import annotations
 

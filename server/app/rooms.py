@@ -1,0 +1,44 @@
+"""What the shop tells a show's room and the media nodes when its state changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from overlay.log import ShowLog
+from overlay.messages import ShowEnded, ShowId, ShowStarted, ShowState, UserId
+from server.app.checkout import Checkout
+from server.app.signals import tell_show_ended
+from server.checkout.room_shop import RoomShop
+from server.store.pool import Pool
+
+
+class LogRooms:
+    """`server.routes.ports.Rooms`: a show that staff start or end over HTTP. Telling twice is one event."""
+
+    def __init__(self, log: ShowLog, redis: Redis, clock: Callable[[], float] = time.time) -> None:
+        self._log, self._redis, self._clock = log, redis, clock
+
+    async def show_started(self, show_id: str, by: str) -> None:
+        event = ShowStarted(n=0, at_ms=int(self._clock() * 1000), by=by)
+        await self._log.append(show_id, "show-started", event)
+
+    async def show_ended(self, show_id: str, by: str) -> None:
+        event = ShowEnded(n=0, at_ms=int(self._clock() * 1000), by=by)
+        await self._log.append(show_id, "show-ended", event)
+        await tell_show_ended(self._redis, show_id)
+
+
+class ShopOnAir(RoomShop):
+    """The shop as rooms see it, which also tells the media nodes when a show is ended from its room."""
+
+    def __init__(self, pool: Pool, checkout: Checkout, redis: Redis) -> None:
+        super().__init__(pool, checkout.tap, checkout.shopkeeper)
+        self._redis = redis
+
+    async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None:
+        await super().set_show_state(show_id, state, by)
+        if state is ShowState.ENDED:
+            await tell_show_ended(self._redis, show_id)
