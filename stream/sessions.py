@@ -104,6 +104,7 @@ class Sessions:
                     "another publisher is on this broadcast; stop it first, or use its stream key to take over"
                 )
             held.close("taken_over")
+            broadcast = self._broadcast(grant.broadcast)  # one that was never live has gone with it
         session, peer, local = self._peer(offer)
         publisher = Publisher(session, grant, broadcast, offer, peer, self._fanout, self._clock, self._closed)
         broadcast.publisher = publisher

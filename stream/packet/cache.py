@@ -6,7 +6,7 @@ keyframe the rest is worth nothing; the next keyframe starts a new one.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -17,6 +17,8 @@ RING_S = 3.0
 RING_BYTES = 4 << 20
 GOP_S = 12.0
 GOP_BYTES = 12 << 20
+REACH = 64
+"""Packets by which the head of a keyframe may be late."""
 
 
 class Ring:
@@ -99,12 +101,19 @@ class Gop:
             self.clear()
 
     def add_late(self, carried: Carried) -> None:
-        """A packet that was overtaken, into its frame; a frame of which nothing came is let be."""
-        for frame in reversed(self.frames):
+        """A packet that was overtaken, into its frame, or as a frame of its own between the others."""
+        if not self.frames or carried.seq < self.frames[0].first_seq - REACH:
+            return
+        place = bisect_left(self.frames, carried.seq, key=lambda frame: frame.first_seq)
+        for frame in self.frames[max(0, place - 1) : place + 1]:
             if frame.timestamp == carried.timestamp:
                 insort(frame.packets, (carried.seq, carried.packet))
-                self._bytes += len(carried.packet)
-                return
+                break
+        else:
+            if place == 0:
+                return  # before the keyframe, and no part of it
+            self.frames.insert(place, Frame(carried.timestamp, [(carried.seq, carried.packet)]))
+        self._bytes += len(carried.packet)
 
     def clear(self) -> None:
         self.frames = []
