@@ -104,8 +104,8 @@ def _personal(order: OrderRecord) -> News:
     return News("personal", {"order_id": order.id, "user_id": order.user_id})
 
 
-def _mail(order: OrderRecord, template: str) -> News:
-    return News("mail", {"template": template, "order_id": order.id, "user_id": order.user_id})
+def _mail(order: OrderRecord, letter: str, **more: object) -> News:
+    return News("order_mail", {"letter": letter, "order_id": order.id, **more})
 
 
 def _stock(order: OrderRecord) -> list[News]:
@@ -155,7 +155,7 @@ def fulfilled(order: OrderRecord, actor_id: str) -> Change:
     taken = step(order.state, OrderEvent.FULFILLED)
     if taken is None:
         raise NotPossible("not_paid", "Only a paid order can be fulfilled.")
-    news = (_personal(order), _mail(order, "fulfilled"))
+    news = (_personal(order), _mail(order, "shipped"))
     return Change(state=taken.to, event=OrderEvent.FULFILLED, actor_id=actor_id, news=news)
 
 
@@ -195,5 +195,9 @@ def refund_done(order: OrderRecord, refund: RefundRecord) -> Change:
         detail=detail,
         stock=Movement.RETURN if back else None,
         refunded_minor=total,
-        news=(_personal(order), _mail(order, "refund"), *(_stock(order) if back else ())),
+        news=(
+            _personal(order),
+            _mail(order, "refund", amount_minor=refund.amount_minor),
+            *(_stock(order) if back else ()),
+        ),
     )

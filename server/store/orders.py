@@ -100,6 +100,14 @@ class LockedOrder:
         found = await self.connection.fetch(_OVER_LIMIT, self.record.id, self.record.user_id)
         return bool(found)
 
+    async def refunded(self, refund_id: str, refund_ref: str) -> None:
+        """The provider carried the refund out."""
+        await self.connection.execute(
+            "UPDATE refunds SET state = 'done', refund_ref = $2, done_at = now() WHERE id = $1",
+            refund_id,
+            refund_ref,
+        )
+
     async def _write_order(self, change: Change) -> None:
         card_id = change.new_attempt.card_id if change.new_attempt else None
         if change.state is None and change.refunded_minor is None:

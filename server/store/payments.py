@@ -114,6 +114,20 @@ class PaymentStore:
             "UPDATE refunds SET due_at = now() + make_interval(secs => $2) WHERE id = $1", refund_id, delay_s
         )
 
+    async def refund_failed(self, refund: DueRefund, code: str, message: str) -> None:
+        """The provider refused for good; the order's history says so."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE refunds SET state = 'failed', failure_code = $2, done_at = now() WHERE id = $1",
+                refund.id,
+                code,
+            )
+            await connection.execute(
+                "INSERT INTO order_events (order_id, kind, detail) VALUES ($1, 'refund_failed', $2)",
+                refund.order_id,
+                {"amount_minor": refund.amount_minor, "code": code, "message": message},
+            )
+
     async def receive_webhook(self, event_id: str, kind: str, payload: dict[str, Any]) -> bool:
         """Keep a verified event for later; False when it came before. Answer 200 either way."""
         added = await self._database.fetchval(

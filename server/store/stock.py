@@ -76,6 +76,8 @@ class StockStore:
                 actor_id,
             )
             await _tell(connection, "stock", variant_id)
+            # once more: the room's own news of the change may arrive after that of a later sale
+            await _tell(connection, "stock", variant_id, after_s=1.0)
         return StockSet(available, delta, version)
 
     async def set_price(
@@ -148,7 +150,10 @@ async def _require(connection: Connection, shop_id: str, variant_id: str) -> Non
         raise NoSuchVariant(variant_id)
 
 
-async def _tell(connection: Connection, kind: str, variant_id: str) -> None:
+async def _tell(connection: Connection, kind: str, variant_id: str, after_s: float = 0.0) -> None:
     await connection.execute(
-        "INSERT INTO outbox (kind, payload) VALUES ($1, $2)", kind, {"variant_id": variant_id}
+        "INSERT INTO outbox (kind, payload, due_at) VALUES ($1, $2, now() + make_interval(secs => $3))",
+        kind,
+        {"variant_id": variant_id},
+        after_s,
     )

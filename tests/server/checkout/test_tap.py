@@ -10,7 +10,7 @@ import pytest
 from overlay.ports import Refusal
 from server.shop.ids import OrderId, UserId
 
-from .conftest import World
+from .world import World
 
 
 async def refused(work: Any) -> Refusal:
@@ -35,7 +35,7 @@ async def test_one_tap_is_durable_then_paid(world: World) -> None:
     assert (row["tax_minor"], row["shipping_minor"], row["address"]["city"]) == (398, 490, "Berlin")
     told = await world.pool.fetch("SELECT kind, payload FROM outbox ORDER BY id")
     kinds = [row["kind"] for row in told]
-    assert kinds == ["stock", "stock", "personal", "purchased", "mail"]
+    assert kinds == ["stock", "stock", "personal", "purchased", "order_mail"]
     assert told[3]["payload"]["first_name"] == "Ada"
     history = await world.pool.fetch("SELECT kind FROM order_events ORDER BY id")
     assert [row["kind"] for row in history] == ["placed", "paid"]

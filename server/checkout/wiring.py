@@ -1,0 +1,92 @@
+"""The checkout put together from a pool, a Redis client and a gateway: the same in every role."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from server.checkout.buyer import Buyer
+from server.checkout.charge import ChargeQueue, Charger
+from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.ports import Gateway
+from server.checkout.room_shop import RoomShop
+from server.checkout.settle import ACTION_DEADLINE_S, Settler
+from server.checkout.shopkeeper import Shopkeeper
+from server.checkout.tap import Tap
+from server.store.inventory import RedisInventory
+from server.store.orders import OrderStore
+from server.store.payments import PaymentStore
+from server.store.placing import OrderWriter
+from server.store.pool import Pool
+from server.store.stock import StockStore
+
+LEASE_S = 8.0  # the longest that an order waits for another process after its own has died
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Run `queue.run()` for as long as taps are taken; without it every charge is left to the worker."""
+
+    pool: Pool
+    gateway: Gateway
+    gate: RedisInventory
+    stock: StockStore
+    orders: OrderStore
+    payments: PaymentStore
+    gatekeeper: Gatekeeper
+    settler: Settler
+    charger: Charger
+    queue: ChargeQueue
+    tap: Tap
+    buyer: Buyer
+    shopkeeper: Shopkeeper
+    room_shop: RoomShop
+
+
+def process_name() -> str:
+    """Names this process in leases: unlike every other, also one that had its pid before."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def checkout(
+    pool: Pool,
+    redis: Redis,
+    gateway: Gateway,
+    *,
+    owner: str | None = None,
+    lease_s: float = LEASE_S,
+    action_deadline_s: float = ACTION_DEADLINE_S,
+    hold_ms: int = 15_000,
+) -> Checkout:
+    """`redis` must not repeat commands by itself (overlay.log.open_redis)."""
+    owner = owner or process_name()
+    gate, stock = RedisInventory(redis), StockStore(pool)
+    gatekeeper = Gatekeeper(gate, stock)
+    writer = OrderWriter(pool, owner=owner, lease_s=lease_s)
+    orders = OrderStore(pool, owner=owner, lease_s=lease_s)
+    payments = PaymentStore(pool, owner=owner, lease_s=lease_s)
+    settler = Settler(orders, gate, action_deadline_s=action_deadline_s)
+    charger = Charger(orders, payments, gateway, settler)
+    queue = ChargeQueue(charger, payments, lease_s=lease_s)
+    tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
+    shopkeeper = Shopkeeper(orders, stock, gate)
+    return Checkout(
+        pool=pool,
+        gateway=gateway,
+        gate=gate,
+        stock=stock,
+        orders=orders,
+        payments=payments,
+        gatekeeper=gatekeeper,
+        settler=settler,
+        charger=charger,
+        queue=queue,
+        tap=tap,
+        buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put),
+        shopkeeper=shopkeeper,
+        room_shop=RoomShop(pool, tap, shopkeeper),
+    )

@@ -1,0 +1,201 @@
+"""Finishing charges: attempts nobody has a lease on, buyers who let a deadline pass, webhooks, refunds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from overlay.ports import Refusal
+from server.checkout.buyer import Buyer
+from server.checkout.charge import Charger
+from server.checkout.ports import Gate, GateDown, Gateway, Orders
+from server.checkout.settle import Settler
+from server.payments.outcomes import PaymentError, ProviderRefused, RateLimited, Refunded, RefundRefused
+from server.payments.webhooks import Event, event_from
+from server.shop.changes import refund_done
+from server.shop.ids import OrderId, ShopId
+from server.shop.orders import OrderState
+from server.store.payments import DueRefund, PaymentStore, Webhook
+
+_LOG = logging.getLogger("hawker.jobs.charges")
+AT_ONCE = 16
+Item = TypeVar("Item")
+
+# What is worth a look at the payment it is about. Everything else is kept and marked as processed.
+_ABOUT_PAYMENTS = ("payment_intent.", "charge.")
+_SWEPT = (
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "payment_intent.requires_action",
+)
+
+
+async def _all(work: Callable[[Item], Awaitable[None]], items: Sequence[Item]) -> int:
+    """Some at a time; what fails is logged and comes again when its lease has run out."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: Item) -> None:
+        async with slots:
+            try:
+                await work(item)
+            except Exception as error:
+                _LOG.warning("item_failed", extra={"item": repr(item)[:200]}, exc_info=error)
+
+    await asyncio.gather(*map(one, items))
+    return len(items)
+
+
+class StaleCharges:
+    """Charges what a process died with, what found its queue full, and what had no definite answer."""
+
+    def __init__(self, store: PaymentStore, charger: Charger, *, limit: int = 64) -> None:
+        self._store, self._charger, self._limit = store, charger, limit
+
+    async def run(self) -> int:
+        return await _all(self._charge, await self._store.due_attempts(self._limit))
+
+    async def _charge(self, due: tuple[str, int]) -> None:
+        await self._charger.charge(OrderId(due[0]), due[1])
+
+
+class ActionDeadlines:
+    """Calls off orders whose buyer did not confirm in time. A payment that went through meanwhile wins."""
+
+    def __init__(self, store: PaymentStore, orders: Orders, buyer: Buyer, *, limit: int = 64) -> None:
+        self._store, self._orders, self._buyer, self._limit = store, orders, buyer, limit
+
+    async def run(self) -> int:
+        return await _all(self._call_off, await self._store.due_actions(self._limit))
+
+    async def _call_off(self, due: tuple[str, int]) -> None:
+        order = await self._orders.get(OrderId(due[0]))
+        if order is None or order.state is not OrderState.ACTION_NEEDED:
+            return
+        try:
+            await self._buyer.call_off(order)
+        except Refusal as refusal:
+            _LOG.info("call_off_later", extra={"order_id": order.id, "code": refusal.code})
+
+
+class WebhookInbox:
+    """Acts on webhooks by asking the provider: a payload is never believed, only what it is about."""
+
+    def __init__(self, store: PaymentStore, gateway: Gateway, settler: Settler, *, limit: int = 64) -> None:
+        self._store, self._gateway, self._settler, self._limit = store, gateway, settler, limit
+
+    async def run(self) -> int:
+        return await _all(self._process, await self._store.due_webhooks(self._limit))
+
+    async def _process(self, webhook: Webhook) -> None:
+        try:
+            await self._act(webhook)
+        except ProviderRefused as error:  # not there (any more): nothing to settle
+            _LOG.warning("webhook_about_nothing", extra={"event_id": webhook.event_id, "code": error.code})
+        except PaymentError as error:
+            delay_s = min(0.5 * 2.0 ** min(webhook.attempts, 12), 600.0)
+            await self._store.webhook_failed(webhook.event_id, error.code, delay_s)
+            return
+        await self._store.webhook_done(webhook.event_id)
+
+    async def _act(self, webhook: Webhook) -> None:
+        if not webhook.kind.startswith(_ABOUT_PAYMENTS):
+            return
+        try:
+            intent = event_from(webhook.payload).payment_intent
+        except ValueError:
+            return
+        if intent is not None:
+            await self._settler.payment(await self._gateway.retrieve(intent))
+
+
+class EventSource(Protocol):
+    async def list_events(
+        self, created_after: float, types: Iterable[str] = (), at_most: int = 5_000
+    ) -> tuple[Event, ...]: ...
+
+
+class EventSweep:
+    """Fetches events whose webhook never came. They go through the same inbox, once."""
+
+    def __init__(
+        self,
+        store: PaymentStore,
+        source: EventSource,
+        wall_clock: Callable[[], float],
+        *,
+        back_s: float = 900.0,
+    ) -> None:
+        self._store, self._source, self._wall_clock, self._back_s = store, source, wall_clock, back_s
+        self._swept_until: float | None = None
+
+    async def run(self) -> int:
+        """How many were new. The first sweep of a process looks back three days, as far as resends reach."""
+        now = self._wall_clock()
+        since = now - 3 * 86_400 if self._swept_until is None else self._swept_until - self._back_s
+        new = 0
+        for event in await self._source.list_events(since, _SWEPT):
+            payload = {
+                "id": event.id,
+                "object": "event",
+                "type": event.type,
+                "created": event.created,
+                "livemode": event.livemode,
+                "data": {"object": event.object},
+            }
+            new += await self._store.receive_webhook(event.id, event.type, payload)
+        self._swept_until = now
+        return new
+
+
+class Refunds:
+    """Carries refunds out, each under a key of its own: however often it is sent, money goes back once."""
+
+    def __init__(
+        self, store: PaymentStore, orders: Orders, gateway: Gateway, gate: Gate, *, limit: int = 32
+    ) -> None:
+        self._store, self._orders, self._gateway, self._gate = store, orders, gateway, gate
+        self._limit = limit
+
+    async def run(self) -> int:
+        return await _all(self._refund, await self._store.due_refunds(self._limit))
+
+    async def _refund(self, due: DueRefund) -> None:
+        outcome = await self._gateway.refund(due.payment_intent_ref, due.amount_minor, due.idempotency_key)
+        match outcome:
+            case Refunded(status="failed"):
+                await self._store.refund_failed(due, "failed", "The bank refused the refund.")
+            case Refunded():
+                await self._done(due, outcome.refund)
+            case RefundRefused():
+                await self._store.refund_failed(due, outcome.code, outcome.message)
+            case RateLimited():
+                await self._store.refund_put_off(due.id, max(outcome.retry_after_s, 0.2))
+            case _:
+                await self._store.refund_put_off(due.id, min(0.5 * 2.0 ** min(due.tries, 10), 300.0))
+
+    async def _done(self, due: DueRefund, refund_ref: str) -> None:
+        async with self._orders.locked(OrderId(due.order_id)) as locked:
+            if locked is None:
+                return
+            refund = next((r for r in locked.record.refunds if r.id == due.id), None)
+            if refund is None or refund.state == "done":
+                return
+            change = refund_done(locked.record, refund)
+            await locked.refunded(due.id, refund_ref)
+            await locked.write(change)
+        if change.state is OrderState.REFUNDED:
+            await self._tell_gate(locked.record.id)
+
+    async def _tell_gate(self, order_id: str) -> None:
+        """The units no longer count for the buyer. What is back on sale, mending brings to the gate."""
+        order = await self._orders.get(OrderId(order_id))
+        if order is None or order.user_id is None:
+            return
+        lines = [(line.variant_id, line.quantity) for line in order.lines]
+        try:
+            await self._gate.forget(ShopId(order.shop_id), order.user_id, lines)
+        except GateDown as error:
+            _LOG.warning("gate_not_told", extra={"order_id": order_id, "error": str(error)})

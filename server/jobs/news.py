@@ -1,0 +1,168 @@
+"""The outbox's publisher: tells the rooms, the buyers and the post what was committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from server.checkout.answers import view_of
+from server.checkout.ports import Orders, RoomNews
+from server.shop.gate import VariantOnAir
+from server.shop.ids import OrderId
+from server.store.database import Database
+from server.store.outbox import OutboxRow, OutboxStore
+from server.store.pool import Pool
+from server.store.stock import StockStore
+
+_LOG = logging.getLogger("hawker.jobs.news")
+AT_ONCE = 16
+ROW_DEADLINE_S = 5.0
+MAIL_DEADLINE_S = 20.0  # below the pool's longest idle transaction, in which a batch is told
+
+Failures = dict[int, str]
+Handler = Callable[[Sequence[OutboxRow]], Awaitable[Failures]]
+
+
+def each(tell: Callable[[OutboxRow], Awaitable[None]], *, deadline_s: float = ROW_DEADLINE_S) -> Handler:
+    """A handler that tells rows one by one, some at a time; one that fails doesn't hold up the others."""
+
+    async def handle(rows: Sequence[OutboxRow]) -> Failures:
+        failures: Failures = {}
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(row: OutboxRow) -> None:
+            async with slots:
+                try:
+                    async with asyncio.timeout(deadline_s):
+                        await tell(row)
+                except Exception as error:
+                    failures[row.id] = f"{type(error).__name__}: {error}"
+
+        await asyncio.gather(*map(one, rows))
+        return failures
+
+    return handle
+
+
+class Publisher:
+    """One publisher's kinds, and how each is told. At most `limit` rows a run."""
+
+    def __init__(
+        self, store: OutboxStore, name: str, handlers: Mapping[str, Handler], *, limit: int = 500
+    ) -> None:
+        self._store, self._name, self._handlers, self._limit = store, name, handlers, limit
+
+    async def run(self) -> int:
+        """How many rows were told."""
+        async with self._store.due(self._name, list(self._handlers), self._limit) as batch:
+            if batch is None or not batch.rows:
+                return 0
+            failures: Failures = {}
+            for kind, handler in self._handlers.items():
+                rows = [row for row in batch.rows if row.kind == kind]
+                if rows:
+                    failures |= await self._told(kind, handler, rows)
+            await batch.finish(failures)
+            return len(batch.rows) - len(failures)
+
+    async def _told(self, kind: str, handler: Handler, rows: Sequence[OutboxRow]) -> Failures:
+        try:
+            failures = await handler(rows)
+        except Exception as error:
+            failures = {row.id: f"{type(error).__name__}: {error}" for row in rows}
+        if failures:
+            some = next(iter(failures.values()))
+            _LOG.warning("news_not_told", extra={"kind": kind, "rows": len(failures), "error": some})
+        return failures
+
+
+class RoomTeller:
+    """Handlers for what rooms and buyers are told. Numbers are read when they are told, so many changes of a
+    variant in one run are one event with the newest.
+    """
+
+    def __init__(self, orders: Orders, stock: StockStore, news: RoomNews) -> None:
+        self._orders, self._stock, self._news = orders, stock, news
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            "stock": self._tell_stock,
+            "price": self._tell_price,
+            "purchased": each(self._tell_purchased),
+            "personal": each(self._tell_personal),
+        }
+
+    async def _tell_stock(self, rows: Sequence[OutboxRow]) -> Failures:
+        async def tell(show_id: str, event_id: str, variant: VariantOnAir) -> None:
+            await self._news.stock_changed(show_id, event_id, variant.variant_id, variant.available)
+
+        return await self._tell_variants(rows, tell)
+
+    async def _tell_price(self, rows: Sequence[OutboxRow]) -> Failures:
+        async def tell(show_id: str, event_id: str, v: VariantOnAir) -> None:
+            await self._news.price_changed(show_id, event_id, v.variant_id, v.price_minor, v.compare_at_minor)
+
+        return await self._tell_variants(rows, tell)
+
+    async def _tell_variants(
+        self, rows: Sequence[OutboxRow], tell: Callable[[str, str, VariantOnAir], Awaitable[None]]
+    ) -> Failures:
+        newest = {row.payload["variant_id"]: row for row in rows}
+        failures: dict[str, str] = {}
+        for variant in await self._stock.on_air(list(newest)):
+            row = newest[variant.variant_id]
+            try:
+                for show_id in variant.show_ids:
+                    async with asyncio.timeout(ROW_DEADLINE_S):
+                        await tell(show_id, f"outbox:{row.id}:{show_id}", variant)
+            except Exception as error:
+                failures[variant.variant_id] = f"{type(error).__name__}: {error}"
+        return {row.id: failures[v] for row in rows if (v := row.payload["variant_id"]) in failures}
+
+    async def _tell_purchased(self, row: OutboxRow) -> None:
+        said = row.payload
+        await self._news.purchased(
+            said["show_id"], f"outbox:{row.id}", said["product_title"], said["quantity"], said["first_name"]
+        )
+
+    async def _tell_personal(self, row: OutboxRow) -> None:
+        order = await self._orders.get(OrderId(row.payload["order_id"]))
+        if order is not None and order.user_id is not None:
+            await self._news.personal(order.user_id, view_of(order))
+
+
+_ORDER_MAIL = """
+SELECT o.id::text, o.number, o.currency, o.shipping_minor, o.total_minor, o.tax_minor, u.email,
+       u.display_name AS name, s.name AS shop,
+       (SELECT jsonb_agg(jsonb_build_object('title', l.title, 'variant_title', l.variant_title,
+               'quantity', l.quantity, 'unit_price_minor', l.unit_price_minor) ORDER BY l.position)
+          FROM order_lines l WHERE l.order_id = o.id) AS lines
+FROM orders o JOIN users u ON u.id = o.user_id JOIN shops s ON s.id = o.shop_id WHERE o.id = $1
+"""
+
+
+class OrderMail:
+    """Writes order mails from the order as it is. `deliver` is server.mail.Mailer's."""
+
+    def __init__(
+        self, pool: Pool, deliver: Callable[[Mapping[str, Any]], Awaitable[None]], public_url: str
+    ) -> None:
+        self._database, self._deliver, self._public_url = Database(pool), deliver, public_url.rstrip("/")
+
+    def handlers(self) -> dict[str, Handler]:
+        """`order_mail` and, ready written, `mail`."""
+        return {
+            "order_mail": each(self._tell, deadline_s=MAIL_DEADLINE_S),
+            "mail": each(lambda row: self._deliver(row.payload), deadline_s=MAIL_DEADLINE_S),
+        }
+
+    async def _tell(self, row: OutboxRow) -> None:
+        order = await self._database.fetchrow(_ORDER_MAIL, row.payload["order_id"])
+        if order is None:  # its buyer left
+            return
+        values = dict(order)
+        email, link = values.pop("email"), f"{self._public_url}/orders/{values.pop('id')}"
+        extra = {"amount_minor": row.payload.get("amount_minor"), "link": link}
+        await self._deliver({"letter": row.payload["letter"], "to": email, "values": values | extra})

@@ -1,0 +1,157 @@
+"""A payment provider that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from server.payments.outcomes import (
+    ActionNeeded,
+    Cancelled,
+    CancelOutcome,
+    ChargeOutcome,
+    Declined,
+    NotCancellable,
+    Paid,
+    PaymentView,
+    PaymentViews,
+    Refunded,
+    RefundOutcome,
+    RefundRefused,
+    Unknown,
+)
+
+
+@dataclass
+class Intent:
+    id: str
+    order_id: str
+    amount: int
+    status: str
+    customer: str
+    metadata: dict[str, str]
+    refunded: int = 0
+
+
+@dataclass
+class ScriptedProvider:
+    """Stripe's rules that matter here, in memory: a key answers the same for ever, refunds never exceed a
+    payment.
+
+    `cards` says how a payment method answers: paid, declined or action. `lose` and `refuse`: how many of the
+    next replies are lost after, or before, the provider acted.
+    """
+
+    cards: dict[str, str] = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    replies: dict[str, Any] = field(default_factory=dict)
+    lose: int = 0
+    refuse: int = 0
+    charges: int = 0
+    delay_s: float = 0.0
+
+    async def charge(
+        self,
+        *,
+        order_id: str,
+        amount_minor: int,
+        currency: str,
+        customer: str,
+        payment_method: str,
+        idempotency_key: str,
+        off_session: bool = False,
+        capture: Literal["automatic", "manual"] = "automatic",
+        metadata: Mapping[str, str] | None = None,
+    ) -> ChargeOutcome:
+        self.charges += 1
+        await asyncio.sleep(self.delay_s)
+        if self.refuse:
+            self.refuse -= 1
+            return Unknown("connection_lost")
+        if idempotency_key not in self.replies:
+            status = self.cards.get(payment_method, "paid")
+            made = Intent(f"pi_{len(self.intents)}", order_id, amount_minor, status, customer, {})
+            made.metadata = {**(metadata or {}), "order": order_id}
+            self.intents[made.id] = made
+            self.replies[idempotency_key] = self._outcome(made)
+        if self.lose:
+            self.lose -= 1
+            return Unknown("timeout")
+        reply: ChargeOutcome = self.replies[idempotency_key]
+        return reply
+
+    def _outcome(self, intent: Intent) -> ChargeOutcome:
+        match intent.status:
+            case "paid":
+                return Paid(intent.id, intent.amount)
+            case "action":
+                return ActionNeeded(intent.id, f"{intent.id}_secret")
+            case "cancelled":
+                return Declined(intent.id, "canceled", None, "cancelled")
+            case _:
+                return Declined(intent.id, "card_declined", "insufficient_funds", "No money.")
+
+    async def retrieve(self, payment_intent: str) -> PaymentView:
+        return self._view(self.intents[payment_intent])
+
+    def _view(self, i: Intent) -> PaymentView:
+        status = {
+            "paid": "succeeded",
+            "action": "requires_action",
+            "cancelled": "canceled",
+            "declined": "requires_payment_method",
+        }[i.status]
+        failed = "card_declined" if i.status == "declined" else None
+        return PaymentView(
+            id=i.id,
+            status=status,
+            amount_minor=i.amount,
+            currency="eur",
+            amount_received_minor=i.amount if i.status == "paid" else 0,
+            amount_capturable_minor=0,
+            amount_refunded_minor=i.refunded,
+            customer=i.customer,
+            payment_method=None,
+            order_id=i.order_id,
+            metadata=i.metadata,
+            created=0,
+            capture_before=None,
+            failure_code=failed,
+            decline_code="insufficient_funds" if failed else None,
+            failure_message="No money." if failed else None,
+            client_secret=f"{i.id}_secret",
+        )
+
+    async def cancel(self, payment_intent: str, idempotency_key: str) -> CancelOutcome:
+        intent = self.intents[payment_intent]
+        if intent.status == "paid":
+            return NotCancellable(intent.id, "succeeded")
+        intent.status = "cancelled"
+        return Cancelled(intent.id)
+
+    async def list_for_customer(
+        self, customer: str, created_after: float, at_most: int = 1_000
+    ) -> PaymentViews:
+        found = [self._view(i) for i in reversed(self.intents.values()) if i.customer == customer]
+        return PaymentViews(tuple(found), True)
+
+    async def refund(
+        self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None
+    ) -> RefundOutcome:
+        intent = self.intents[payment_intent]
+        if idempotency_key not in self.replies:
+            amount = amount_minor or intent.amount - intent.refunded
+            if intent.refunded + amount > intent.amount:
+                return RefundRefused("charge_already_refunded", "More than is left.")
+            intent.refunded += amount
+            self.replies[idempotency_key] = Refunded(f"re_{len(self.replies)}", amount, "succeeded")
+        if self.lose:
+            self.lose -= 1
+            return Unknown("timeout")
+        reply: RefundOutcome = self.replies[idempotency_key]
+        return reply
+
+    def paid(self, order_id: str) -> list[Intent]:
+        return [i for i in self.intents.values() if i.order_id == order_id and i.status == "paid"]
