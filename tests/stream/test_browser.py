@@ -1,0 +1,103 @@
+"""A real browser on both ends: one page publishes its camera, others play it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+
+import pytest
+from playwright.async_api import async_playwright
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=30",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+PUBLISH = """async ([base, codec]) => {
+  const media = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 360}, audio: true});
+  const pc = window.pc = new RTCPeerConnection();
+  const video = pc.addTransceiver(media.getVideoTracks()[0], {direction: 'sendonly'});
+  pc.addTransceiver(media.getAudioTracks()[0], {direction: 'sendonly'});
+  const codecs = RTCRtpSender.getCapabilities('video').codecs, is = c => c.mimeType === 'video/' + codec;
+  video.setCodecPreferences([...codecs.filter(is), ...codecs.filter(c => !is(c))]);
+  await pc.setLocalDescription(await pc.createOffer());
+  const response = await fetch(base + '/whip?ticket=publish.show.key',
+    {method: 'POST', headers: {'content-type': 'application/sdp'}, body: pc.localDescription.sdp});
+  window.resource = response.headers.get('location');
+  await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
+}"""
+
+PLAY = """async ([base]) => {
+  const pc = window.pc = new RTCPeerConnection();
+  for (const kind of ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
+  const element = document.createElement('video');
+  Object.assign(element, {autoplay: true, muted: true, srcObject: new MediaStream()});
+  document.body.append(element);
+  pc.ontrack = event => element.srcObject.addTrack(event.track);
+  window.frames_ = [];
+  const seen = (now, frame) => {
+    window.frames_.push([now, frame.rtpTimestamp]);
+    element.requestVideoFrameCallback(seen);
+  };
+  element.requestVideoFrameCallback(seen);
+  await pc.setLocalDescription(await pc.createOffer());
+  const response = await fetch(base + '/whep?ticket=view.show',
+    {method: 'POST', headers: {'content-type': 'application/sdp'}, body: pc.localDescription.sdp});
+  await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
+}"""
+
+VIDEO_STATS = """async () => Object.fromEntries(
+  [...await pc.getStats()].map(([, s]) => s)
+    .filter(s => s.type === 'inbound-rtp' || s.type === 'transport').map(s => [s.kind || s.type, s]))"""
+
+
+@pytest.fixture
+async def open_page(node):
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        context = await browser.new_context(permissions=["camera", "microphone"])
+
+        async def open_page():
+            page = await context.new_page()
+            await page.goto(f"http://127.0.0.1:{node.http_port}/healthz")
+            return page
+
+        yield open_page
+        await browser.close()
+
+
+async def frames_at(page, count, timeout_s=15):
+    async with asyncio.timeout(timeout_s):
+        while await page.evaluate("frames_.length") < count:
+            await asyncio.sleep(0.05)
+    return await page.evaluate("frames_")
+
+
+async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(node, open_page):
+    base = f"http://127.0.0.1:{node.http_port}"
+    host, viewer = await open_page(), await open_page()
+    await host.evaluate(PUBLISH, [base, "VP8"])
+    async with asyncio.timeout(10):
+        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
+            await asyncio.sleep(0.02)
+    await viewer.evaluate(PLAY, [base])
+    frames = await frames_at(viewer, 30)
+    stats = await viewer.evaluate(VIDEO_STATS)
+    assert stats["transport"]["srtpCipher"] == "SRTP_AEAD_AES_128_GCM"
+    assert stats["video"]["packetsLost"] == 0
+    assert stats["video"]["nackCount"] == 0
+
+    await host.evaluate("async () => { await fetch(resource, {method: 'DELETE'}); pc.close(); }")
+    await host.evaluate(PUBLISH, [base, "H264"])
+    before = len(await viewer.evaluate("frames_"))
+    frames = await frames_at(viewer, before + 30)
+    timestamps = [timestamp for _, timestamp in frames]
+    assert all(0 < (b - a) % 2**32 < 2**31 for a, b in itertools.pairwise(timestamps))
+    stats = await viewer.evaluate(VIDEO_STATS)
+    assert stats["video"]["packetsLost"] == 0
+    assert stats["audio"]["packetsReceived"] > 20
