@@ -14,7 +14,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.problems import Problem
-from server.routes import about, errors, health, openapi, people, products, shows, whip
+from server.routes import (
+    about,
+    addresses,
+    cards,
+    errors,
+    health,
+    media_files,
+    openapi,
+    orders,
+    people,
+    products,
+    shows,
+    staff_catalogue,
+    staff_orders,
+    staff_people,
+    staff_shows,
+    webhooks,
+    whip,
+)
 from server.routes.deps import Deps
 from server.routes.observe import Observed, WebMetrics
 from server.routes.operation import Operation
@@ -26,6 +44,15 @@ OPERATIONS: tuple[Operation, ...] = (
     *people.OPERATIONS,
     *shows.OPERATIONS,
     *products.OPERATIONS,
+    *media_files.OPERATIONS,
+    *addresses.OPERATIONS,
+    *cards.OPERATIONS,
+    *orders.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *staff_shows.OPERATIONS,
+    *staff_catalogue.OPERATIONS,
+    *staff_orders.OPERATIONS,
+    *staff_people.OPERATIONS,
     *whip.OPERATIONS,
     *health.OPERATIONS,
 )

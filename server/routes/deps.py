@@ -14,8 +14,10 @@ from server.auth.accounts import Accounts
 from server.auth.limits import Limits
 from server.auth.staff import Staff
 from server.config import Settings
+from server.images import Images
 from server.media import NodeRegistry
 from server.routes.network import TrustedProxies
+from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap
 from server.store.pool import Pool
 from server.tickets import Tickets
 
@@ -32,5 +34,12 @@ class Deps:
     tickets: Tickets
     nodes: NodeRegistry
     proxies: TrustedProxies
+    images: Images
+    tap: Tap
+    buyer: Buyer
+    shopkeeper: Shopkeeper
+    rooms: Rooms
+    cards: CardGateway
+    inbox: Inbox
     dist: Path  # built pages
     metrics: CollectorRegistry

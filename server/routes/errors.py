@@ -13,7 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from overlay.ports import Refusal
+from server.checkout.ports import NoSuchVariant, StoreTrouble
+from server.payments.outcomes import PaymentError, ProviderBusy, ProviderRefused
 from server.problems import KINDS, Problem
+from server.shop.changes import NotPossible
 
 _log = structlog.get_logger("hawker.web")
 
@@ -42,6 +45,14 @@ def problem_of(error: Exception) -> Problem | None:
         return of_refusal(error)
     if isinstance(error, HTTPException):
         return Problem(_BY_STATUS.get(error.status_code, "internal"))
+    if isinstance(error, NotPossible):
+        return Problem(error.code if error.code in KINDS else "wrong_order_state", error.reason)
+    if isinstance(error, NoSuchVariant):
+        return Problem("no_such_variant")
+    if isinstance(error, StoreTrouble):
+        return Problem("store_unavailable", retry_after_s=2)
+    if isinstance(error, PaymentError):
+        return _of_provider(error)
     if isinstance(error, _TEXT_ERRORS):
         return Problem("bad_text")
     if isinstance(error, asyncpg.DiskFullError):
@@ -49,6 +60,13 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, _STORE_ERRORS):
         return Problem("store_unavailable", retry_after_s=2)
     return None
+
+
+def _of_provider(error: PaymentError) -> Problem:
+    if isinstance(error, ProviderRefused):
+        return Problem("card_refused", error.message)
+    wait_s = math.ceil(error.retry_after_s) if isinstance(error, ProviderBusy) else 2
+    return Problem("payment_unavailable", retry_after_s=wait_s)
 
 
 def of_refusal(refusal: Refusal) -> Problem:

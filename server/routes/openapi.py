@@ -17,13 +17,13 @@ _REF = "#/components/schemas/{name}"
 
 def document(operations: Sequence[Operation], title: str = "Hawker") -> dict[str, Any]:
     shown = [operation for operation in operations if operation.method != "OPTIONS"]
-    kinds = {kind for op in shown for kind in (op.query, op.body, op.returns) if kind is not None}
-    ordered = sorted(kinds, key=lambda kind: kind.__name__)
-    _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
+    kinds = [kind for op in shown for kind in (op.query, op.body, op.returns) if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schema_of = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in shown:
         path = _PARAMETER.sub(r"{\1}", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, components)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, components, schema_of)
     for kind in {op.query for op in shown if op.query}:
         components.pop(kind.__name__, None)
     return {
@@ -40,19 +40,19 @@ def document(operations: Sequence[Operation], title: str = "Hawker") -> dict[str
     }
 
 
-def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: Operation, components: dict[str, Any], schema_of: dict[Any, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": operation.handler.__module__.rsplit(".", 1)[-1] + "_" + operation.handler.__name__,
         "parameters": [*_path_parameters(operation), *_query_parameters(operation, components)],
-        "responses": {**_success(operation), **_problems(operation)},
+        "responses": {**_success(operation, schema_of), **_problems(operation)},
     }
     if operation.access.signed_in:
         described["security"] = [{"session": []}]
     elif operation.access is MACHINE:
         described["security"] = [{}, {"bearer": []}]
     if operation.body or operation.upload:
-        described["requestBody"] = {"required": True, "content": _body(operation)}
+        described["requestBody"] = {"required": True, "content": _body(operation, schema_of)}
     return described
 
 
@@ -79,19 +79,17 @@ def _query_parameters(operation: Operation, components: dict[str, Any]) -> list[
     ]
 
 
-def _body(operation: Operation) -> dict[str, Any]:
+def _body(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
     if operation.upload:
         binary = {"schema": {"type": "string", "format": "binary"}}
         return dict.fromkeys(operation.upload.content_types, binary)
-    assert operation.body is not None
-    return {"application/json": {"schema": {"$ref": _REF.format(name=operation.body.__name__)}}}
+    return {"application/json": {"schema": schema_of[operation.body]}}
 
 
-def _success(operation: Operation) -> dict[str, Any]:
+def _success(operation: Operation, schema_of: dict[Any, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": operation.summary}
     if operation.returns:
-        schema = {"$ref": _REF.format(name=operation.returns.__name__)}
-        answer["content"] = {operation.media_type: {"schema": schema}}
+        answer["content"] = {operation.media_type: {"schema": schema_of[operation.returns]}}
     elif operation.media_type != "application/json":
         answer["content"] = {operation.media_type: {"schema": {"type": "string"}}}
     return {str(operation.status): answer}

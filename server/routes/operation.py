@@ -117,7 +117,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     upload: Upload | None = None
-    returns: type[msgspec.Struct] | None = None
+    returns: Any = None  # a struct, or a struct | None
     media_type: str = "application/json"  # of what is returned
     status: int = 200
     errors: tuple[str, ...] = ()
@@ -155,6 +155,11 @@ class Operation:
         if self.upload:
             arguments.append(await bodies.upload(request, self.upload.content_types, self.upload.most_bytes))
         return arguments
+
+
+def or_null(content: msgspec.Struct | None) -> Response:
+    """For operations whose answer may be JSON `null`."""
+    return Response(msgspec.json.encode(content), 200, {"cache-control": "no-store"}, "application/json")
 
 
 def respond(result: Any, status: int, deps: Deps) -> Response:

@@ -14,9 +14,11 @@ from server.auth.limits import Limits
 from server.auth.passwords import Passwords
 from server.auth.staff import Staff
 from server.config import Settings
+from server.images import Images
 from server.media import NodeRegistry
 from server.routes.deps import Deps
 from server.routes.network import TrustedProxies
+from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap
 from server.store.pool import Pool
 from server.tickets import Tickets
 
@@ -32,6 +34,13 @@ def wire(
     *,
     dist: Path,
     passwords: Passwords,
+    images: Images,
+    tap: Tap,
+    buyer: Buyer,
+    shopkeeper: Shopkeeper,
+    rooms: Rooms,
+    cards: CardGateway,
+    inbox: Inbox,
     clock: Callable[[], datetime] = utc_now,
     metrics: CollectorRegistry | None = None,
 ) -> Deps:
@@ -47,6 +56,13 @@ def wire(
         tickets=Tickets(redis),
         nodes=NodeRegistry(redis),
         proxies=TrustedProxies.of(settings.trusted_proxies),
+        images=images,
+        tap=tap,
+        buyer=buyer,
+        shopkeeper=shopkeeper,
+        rooms=rooms,
+        cards=cards,
+        inbox=inbox,
         dist=dist,
         metrics=metrics or CollectorRegistry(),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import asyncpg
 from msgspec import Struct
 
 from server.store.pool import Connection
-from server.store.rows import new_id, row, rows, touched
+from server.store.rows import new_id, plain, row, rows, touched
 
 
 class User(Struct, frozen=True):
@@ -117,29 +118,28 @@ async def add_session(
     return session_id
 
 
+_PERSON = """
+    SELECT s.id AS session_id, u.id AS user_id, u.email, u.display_name, u.show_first_name,
+           u.email_verified_at, s.seen_at,
+           array(SELECT m.role FROM memberships m WHERE m.user_id = u.id ORDER BY m.role) AS roles
+    FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.revoked_at IS NULL AND s.expires_at > $2
+"""
+
+
 async def person_of_session(db: Connection, token_sha256: bytes, now: datetime) -> Person | None:
-    record = await db.fetchrow(
-        """
-        SELECT s.id AS session_id, u.id AS user_id, u.email, u.display_name, u.show_first_name,
-               u.email_verified_at, s.seen_at,
-               array(SELECT m.role FROM memberships m WHERE m.user_id = u.id ORDER BY m.role) AS roles
-        FROM sessions s JOIN users u ON u.id = s.user_id
-        WHERE s.token_sha256 = $1 AND s.revoked_at IS NULL AND s.expires_at > $2
-        """,
-        token_sha256,
-        now,
-    )
+    return _person(await db.fetchrow(f"{_PERSON} AND s.token_sha256 = $1", token_sha256, now))
+
+
+async def person_of_id(db: Connection, session_id: str, now: datetime) -> Person | None:
+    return _person(await db.fetchrow(f"{_PERSON} AND s.id = $1", session_id, now))
+
+
+def _person(record: asyncpg.Record | None) -> Person | None:
     if record is None:
         return None
-    found = dict(record)
-    return Person(
-        **{
-            **found,
-            "session_id": str(found["session_id"]),
-            "user_id": str(found["user_id"]),
-            "roles": tuple(found["roles"]),
-        }
-    )
+    found = plain(record)
+    return Person(**{**found, "roles": tuple(found["roles"])})
 
 
 async def session_seen(db: Connection, session_id: str, now: datetime) -> None:

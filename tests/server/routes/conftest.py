@@ -1,11 +1,17 @@
-"""A whole web role in process: real PostgreSQL and Valkey, a clock that tests turn."""
+"""A whole web role in process: real PostgreSQL and Valkey, the real checkout, a clock that tests turn.
+
+`web` has a payment provider that nobody answers for; `paying_web` has the payment simulator behind it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +19,38 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from overlay.log import ShowLog, open_redis
+from server.app.signals import tell_show_ended
 from server.auth.passwords import Passwords
 from server.auth.staff import create_owner
+from server.checkout.buyer import Buyer
+from server.checkout.charge import ChargeQueue, Charger
+from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.settle import Settler
+from server.checkout.shopkeeper import Shopkeeper
+from server.checkout.tap import Tap
 from server.config import Settings
+from server.images import Images, ObjectImages
+from server.payments.gateway import StripeGateway
+from server.payments.simulator.app import serve
+from server.payments.simulator.settings import SimulatorSettings
 from server.routes.app import build
 from server.routes.deps import Deps
+from server.routes.rooms import LoggedRooms
 from server.routes.wiring import wire
 from server.store import staff
+from server.store.inventory import RedisInventory
+from server.store.orders import OrderStore
+from server.store.payments import PaymentStore
+from server.store.placing import OrderWriter
 from server.store.pool import Pool, open_pool, transaction
+from server.store.stock import StockStore
 
 PUBLIC_URL = "http://shop.test"
 PASSWORD = "a long enough password"
+SECRET, PUBLISHABLE, SIGNING = "sk_test_shop", "pk_test_shop", "whsec_shop"
+NOBODY = "http://127.0.0.1:9"
 
 
 @dataclass
@@ -44,7 +68,8 @@ class Web:
     deps: Deps
     app: Any
     clock: Clock
-    passwords: Passwords
+    provider_url: str
+    log: ShowLog
 
     def browser(self, ip: str = "192.0.2.1") -> httpx.AsyncClient:
         """A browser of its own, with its own cookies, on one of our pages."""
@@ -71,7 +96,7 @@ class Web:
     async def mails(self, to: str | None = None) -> list[dict[str, Any]]:
         async with transaction(self.deps.pool) as db:
             records = await db.fetch("SELECT payload FROM outbox WHERE kind = 'mail' ORDER BY id")
-        return [r["payload"] for r in records if to is None or r["payload"]["to"] == to]
+        return [r["payload"] for r in records if to is None or r["payload"].get("to") == to]
 
 
 @pytest.fixture
@@ -82,9 +107,8 @@ async def pool(migrated_database_url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
-    yield client
-    await client.aclose()
+    async with open_redis(redis_url) as client:
+        yield client
 
 
 @pytest.fixture
@@ -94,6 +118,36 @@ def cheap_passwords() -> Passwords:
 
 @pytest.fixture
 async def web(pool: Pool, redis: Redis, cheap_passwords: Passwords, tmp_path: Path) -> AsyncIterator[Web]:
+    async with assembled(pool, redis, cheap_passwords, tmp_path, NOBODY) as web:
+        yield web
+
+
+@pytest.fixture
+async def paying_web(
+    pool: Pool, redis: Redis, cheap_passwords: Passwords, tmp_path: Path
+) -> AsyncIterator[Web]:
+    settings = SimulatorSettings(SECRET, PUBLISHABLE, tmp_path / "simulator.db")
+    async with running_simulator(settings) as url:
+        async with assembled(pool, redis, cheap_passwords, tmp_path, url) as web:
+            yield web
+
+
+@contextlib.asynccontextmanager
+async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[str]:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    program = asyncio.create_task(serve(settings, ready.set_result))
+    try:
+        async with asyncio.timeout(10):
+            yield await ready
+    finally:
+        program.cancel()
+        await asyncio.gather(program, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def assembled(
+    pool: Pool, redis: Redis, passwords: Passwords, tmp_path: Path, provider_url: str
+) -> AsyncIterator[Web]:
     clock = Clock()
     settings = Settings(
         public_url=PUBLIC_URL,
@@ -101,8 +155,40 @@ async def web(pool: Pool, redis: Redis, cheap_passwords: Passwords, tmp_path: Pa
         stream_public_url="http://stream.test:2",
         trusted_proxies=("203.0.113.0/24",),
         data_dir=tmp_path / "data",
+        stripe_secret_key=SECRET,
+        stripe_publishable_key=PUBLISHABLE,
+        stripe_webhook_secret=SIGNING,
+        stripe_api_url=provider_url,
+        demo=True,
     )
-    await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, cheap_passwords)
-    deps = wire(settings, pool, redis, dist=tmp_path / "dist", passwords=cheap_passwords, clock=clock)
-    yield Web(deps, build(deps), clock, cheap_passwords)
-    cheap_passwords.close()
+    await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, passwords)
+    gateway = StripeGateway(SECRET, base_url=provider_url, timeout_s=5)
+    orders, payments = OrderStore(pool, owner="web"), PaymentStore(pool, owner="web")
+    gate, stock = RedisInventory(redis), StockStore(pool)
+    settler, gatekeeper = Settler(orders, gate), Gatekeeper(gate, stock)
+    queue = ChargeQueue(Charger(orders, payments, gateway, settler), payments)
+    images, log = Images(ObjectImages.open("", settings.data_dir)), ShowLog(redis)
+    deps = wire(
+        settings,
+        pool,
+        redis,
+        dist=tmp_path / "dist",
+        passwords=passwords,
+        images=images,
+        tap=Tap(gate, gatekeeper, OrderWriter(pool, owner="web"), queue.put),
+        buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put),
+        shopkeeper=Shopkeeper(orders, stock, gate),
+        rooms=LoggedRooms(log, partial(tell_show_ended, redis), clock),
+        cards=gateway,
+        inbox=payments,
+        clock=clock,
+    )
+    charging = asyncio.create_task(queue.run())
+    try:
+        yield Web(deps, build(deps), clock, provider_url, log)
+    finally:
+        charging.cancel()
+        await asyncio.gather(charging, return_exceptions=True)
+        await gateway.close()
+        images.close()
+        passwords.close()

@@ -1,0 +1,389 @@
+"""The back office's catalogue: products, variants, stock, images, import."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from server.auth import limits
+from server.auth.roles import Action, may
+from server.problems import Problem
+from server.routes.about import the_shop
+from server.routes.operation import Call, Operation, Reply, Upload, staff
+from server.routes.product_import import import_products
+from server.routes.products import page
+from server.routes.schemas import (
+    AmountMinor,
+    Body,
+    Image,
+    Line,
+    OptionalLine,
+    Product,
+    Products,
+    Search,
+    Text,
+    Variant,
+    View,
+    image_url,
+    product_view,
+    variant_view,
+)
+from server.shop.ids import ShopId
+from server.store import catalogue as store
+from server.store import images
+from server.store.pool import Connection, transaction
+from server.store.rows import audit
+
+State = Literal["draft", "active", "archived"]
+Handle = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Units = Annotated[int, Meta(ge=0, le=1_000_000)]
+BuyerLimit = Annotated[int, Meta(ge=0, le=1_000)]
+Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=60)], ...], Meta(max_length=50)]
+_MOST_VARIANTS = 200
+_MOST_IMAGES = 30
+
+
+class NewVariant(Body, frozen=True):
+    price_minor: AmountMinor
+    title: OptionalLine = ""
+    sku: OptionalLine = ""
+    compare_at_minor: AmountMinor | None = None
+    buyer_limit: BuyerLimit = 0
+    available: Units = 0
+
+
+class NewProduct(Body, frozen=True):
+    """Without a handle one is made from the title."""
+
+    title: Line
+    handle: Handle | None = None
+    description: Text = ""
+    vendor: OptionalLine = ""
+    tags: Tags = ()
+    state: State = "active"
+    variants: Annotated[tuple[NewVariant, ...], Meta(max_length=_MOST_VARIANTS)] = ()
+
+
+class ChangeProduct(Body, frozen=True):
+    title: Line | UnsetType = UNSET
+    handle: Handle | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    vendor: OptionalLine | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    state: State | UnsetType = UNSET
+
+
+class ChangeVariant(Body, frozen=True):
+    title: OptionalLine | UnsetType = UNSET
+    sku: OptionalLine | UnsetType = UNSET
+    price_minor: AmountMinor | UnsetType = UNSET
+    compare_at_minor: AmountMinor | UnsetType | None = UNSET
+    buyer_limit: BuyerLimit | UnsetType = UNSET
+    state: Literal["active", "archived"] | UnsetType = UNSET
+
+
+class SetStock(Body, frozen=True):
+    """How many can be bought now; units held for orders and sold ones are not touched."""
+
+    available: Units
+
+
+class StaffProductQuery(View, frozen=True):
+    state: State | None = None
+    q: Search = ""
+    cursor: UUID | None = None
+
+
+class ImageQuery(View, frozen=True):
+    alt: OptionalLine = ""
+
+
+class ImportProblem(View, frozen=True):
+    line: int
+    code: str
+    detail: str
+
+
+class Imported(View, frozen=True):
+    created: int
+    updated: int
+    problems: tuple[ImportProblem, ...]
+
+
+async def list_products(call: Call, query: StaffProductQuery) -> Products:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        before = str(query.cursor) if query.cursor else None
+        found = await store.products_page(db, shop.id, state=query.state, q=query.q.strip(), before=before)
+    return page(found)
+
+
+async def add_product(call: Call, body: NewProduct) -> Reply:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        handle = body.handle or await store.free_handle(db, shop.id, handle_of(body.title))
+        fields = {**_given(body), "handle": handle, "title": body.title.strip()}
+        product_id = await store.add_product(db, shop.id, fields)
+        variant_ids = [await store.add_variant(db, product_id, _given(variant)) for variant in body.variants]
+        await audit(db, shop.id, call.person.user_id, "add_product", product_id, {"title": body.title})
+    for variant_id, variant in zip(variant_ids, body.variants, strict=True):
+        await _set_stock(call, shop.id, variant_id, variant.available)
+    return Reply(await _product(call, product_id), 201)
+
+
+async def change_product(call: Call, body: ChangeProduct) -> Product:
+    product_id, changes = call.path("id"), _given(body)
+    if "tags" in changes:
+        changes["tags"] = list(changes["tags"])
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        await _require_product(db, shop.id, product_id)
+        await store.change_product(db, product_id, changes)
+        await audit(db, shop.id, call.person.user_id, "edit_product", product_id, changes)
+    return await _product(call, product_id)
+
+
+async def add_variant(call: Call, body: NewVariant) -> Reply:
+    product_id, shop = call.path("id"), await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        await _require_product(db, shop.id, product_id)
+        await db.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id)
+        count = await db.fetchval("SELECT count(*) FROM variants WHERE product_id = $1", product_id)
+        if count >= _MOST_VARIANTS:
+            raise Problem("too_many", f"A product has at most {_MOST_VARIANTS} variants.")
+        variant_id = await store.add_variant(db, product_id, _given(body))
+        await audit(db, shop.id, call.person.user_id, "add_variant", variant_id, {"product_id": product_id})
+    await _set_stock(call, shop.id, variant_id, body.available)
+    return Reply(await _variant(call, shop.id, variant_id), 201)
+
+
+async def change_variant(call: Call, body: ChangeVariant) -> Variant:
+    variant_id, changes, shop = call.path("id"), _given(body), await the_shop(call)
+    price_minor = changes.pop("price_minor", None)
+    if price_minor is not None and not may(call.person.roles, Action.CHANGE_PRICES):
+        raise Problem("not_allowed")
+    await _variant(call, shop.id, variant_id)
+    async with transaction(call.deps.pool) as db:
+        await store.change_variant(db, variant_id, changes)
+        if changes:
+            await audit(db, shop.id, call.person.user_id, "edit_variant", variant_id, changes)
+    if price_minor is not None:
+        await call.deps.shopkeeper.set_price(ShopId(shop.id), variant_id, price_minor, call.person.user_id)
+    return await _variant(call, shop.id, variant_id)
+
+
+async def set_stock(call: Call, body: SetStock) -> Variant:
+    shop, variant_id = await the_shop(call), call.path("id")
+    await call.deps.shopkeeper.set_stock(ShopId(shop.id), variant_id, body.available, call.person.user_id)
+    async with transaction(call.deps.pool) as db:
+        detail = {"available": body.available}
+        await audit(db, shop.id, call.person.user_id, "set_stock", variant_id, detail)
+    return await _variant(call, shop.id, variant_id)
+
+
+async def add_image(call: Call, query: ImageQuery, raw: bytes) -> Reply:
+    product_id, shop = call.path("id"), await the_shop(call)
+    await call.deps.limits.take(limits.UPLOAD, call.person.user_id)
+    async with transaction(call.deps.pool) as db:
+        await _require_product(db, shop.id, product_id)
+        known = await images.image_by_digest(db, shop.id, hashlib.sha256(raw).digest())
+        count = await db.fetchval("SELECT count(*) FROM product_images WHERE product_id = $1", product_id)
+    if count >= _MOST_IMAGES:
+        raise Problem("too_many", f"A product has at most {_MOST_IMAGES} images.")
+    image = known or await _keep_image(call, shop.id, raw)
+    async with transaction(call.deps.pool) as db:
+        await store.add_product_image(db, product_id, image.id, query.alt)
+        detail = {"image_id": image.id}
+        await audit(db, shop.id, call.person.user_id, "add_image", product_id, detail)
+    return Reply(Image(image.id, image_url(image.id), query.alt, image.width, image.height), 201)
+
+
+async def _keep_image(call: Call, shop_id: str, raw: bytes) -> images.Image:
+    """Files first, then the row: a row never points to nothing."""
+    rendered, image_id = await call.deps.images.render(raw), images.new_image_id()
+    await call.deps.images.keep(image_id, rendered)
+    async with transaction(call.deps.pool) as db:
+        return await images.add_image(
+            db,
+            shop_id,
+            image_id,
+            hashlib.sha256(raw).digest(),
+            rendered.width,
+            rendered.height,
+            sum(len(content) for content in rendered.files.values()),
+        )
+
+
+async def remove_image(call: Call) -> None:
+    product_id, shop = call.path("id"), await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        await _require_product(db, shop.id, product_id)
+        if not await store.remove_product_image(db, product_id, call.path("image_id")):
+            raise Problem("no_such_image")
+        detail = {"image_id": call.path("image_id")}
+        await audit(db, shop.id, call.person.user_id, "remove_image", product_id, detail)
+
+
+async def import_csv(call: Call, raw: bytes) -> Imported:
+    await call.deps.limits.take(limits.UPLOAD, call.person.user_id)
+    shop = await the_shop(call)
+    done = await import_products(
+        call.deps.pool, call.deps.shopkeeper, shop.id, shop.currency, call.person.user_id, raw
+    )
+    problems = tuple(ImportProblem(fault.line, fault.code, fault.detail) for fault in done.faults)
+    return Imported(done.created, done.updated, problems)
+
+
+# --- inside
+
+
+def handle_of(title: str) -> str:
+    """`Crème brûlée, 2 pcs` → `creme-brulee-2-pcs`."""
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:100] or "product"
+
+
+def _given(body: Body) -> dict[str, Any]:
+    named = {name: getattr(body, name) for name in body.__struct_fields__ if name != "variants"}
+    return {name: value for name, value in named.items() if value is not UNSET}
+
+
+async def _set_stock(call: Call, shop_id: str, variant_id: str, available: int) -> None:
+    if available:
+        await call.deps.shopkeeper.set_stock(ShopId(shop_id), variant_id, available, call.person.user_id)
+
+
+async def _require_product(db: Connection, shop_id: str, product_id: str) -> None:
+    if not await store.product_in_shop(db, shop_id, product_id):
+        raise Problem("no_such_product")
+
+
+async def _product(call: Call, product_id: str) -> Product:
+    async with transaction(call.deps.pool) as db:
+        found = await store.product(db, product_id)
+    if found is None:
+        raise Problem("no_such_product")
+    return product_view(found)
+
+
+async def _variant(call: Call, shop_id: str, variant_id: str) -> Variant:
+    async with transaction(call.deps.pool) as db:
+        found = await store.variant(db, shop_id, variant_id)
+    if found is None:
+        raise Problem("no_such_variant")
+    return variant_view(found)
+
+
+_PRODUCTS, _PRODUCT = "/api/staff/products", "/api/staff/products/{id:uuid}"
+_SEE, _EDIT = staff(Action.SEE_CATALOGUE), staff(Action.EDIT_CATALOGUE)
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path=_PRODUCTS,
+        handler=list_products,
+        summary="All products, the newest first",
+        access=_SEE,
+        query=StaffProductQuery,
+        returns=Products,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="POST",
+        path=_PRODUCTS,
+        handler=add_product,
+        summary="Add a product, with its variants if they are known",
+        access=_EDIT,
+        body=NewProduct,
+        returns=Product,
+        status=201,
+        errors=("handle_taken", "no_shop"),
+    ),
+    Operation(
+        method="POST",
+        path=_PRODUCTS + "/import",
+        handler=import_csv,
+        summary="Import products from Shopify's CSV; the header `X-Hawker: 1` is needed",
+        access=_EDIT,
+        upload=Upload(("text/csv",), 10_000_000),
+        returns=Imported,
+        errors=("not_a_csv", "rate_limited", "no_shop"),
+    ),
+    Operation(
+        method="PATCH",
+        path=_PRODUCT,
+        handler=change_product,
+        summary="Change a product's text or state",
+        access=_EDIT,
+        body=ChangeProduct,
+        returns=Product,
+        errors=("no_such_product", "handle_taken", "no_shop"),
+    ),
+    Operation(
+        method="POST",
+        path=_PRODUCT + "/variants",
+        handler=add_variant,
+        summary="Add a variant",
+        access=_EDIT,
+        body=NewVariant,
+        returns=Variant,
+        status=201,
+        errors=("no_such_product", "too_many", "no_shop"),
+    ),
+    Operation(
+        method="PATCH",
+        path="/api/staff/variants/{id:uuid}",
+        handler=change_variant,
+        summary="Change a variant; a new price is told to the rooms",
+        access=_EDIT,
+        body=ChangeVariant,
+        returns=Variant,
+        errors=("no_such_variant", "no_shop"),
+    ),
+    Operation(
+        method="PUT",
+        path="/api/staff/variants/{id:uuid}/stock",
+        handler=set_stock,
+        summary="Set how many units can be bought now; the rooms are told",
+        access=staff(Action.CHANGE_STOCK),
+        body=SetStock,
+        returns=Variant,
+        errors=("no_such_variant", "no_shop"),
+    ),
+    Operation(
+        method="POST",
+        path=_PRODUCT + "/images",
+        handler=add_image,
+        summary="Add an image (raw body); the header `X-Hawker: 1` is needed",
+        access=_EDIT,
+        query=ImageQuery,
+        upload=Upload(("image/*",), 10_000_000),
+        returns=Image,
+        status=201,
+        errors=(
+            "no_such_product",
+            "not_an_image",
+            "svg_not_accepted",
+            "image_too_large",
+            "storage_full",
+            "too_many",
+            "busy",
+            "rate_limited",
+            "no_shop",
+        ),
+    ),
+    Operation(
+        method="DELETE",
+        path=_PRODUCT + "/images/{image_id:uuid}",
+        handler=remove_image,
+        summary="Take an image off a product",
+        access=_EDIT,
+        status=204,
+        errors=("no_such_product", "no_such_image", "no_shop"),
+    ),
+)

@@ -1,0 +1,122 @@
+"""The back office's orders."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from server.auth.roles import Action
+from server.problems import Problem
+from server.routes.about import the_shop
+from server.routes.operation import Call, Operation, staff
+from server.routes.orders import Order, OrderNumber, Orders, order_view, page
+from server.routes.schemas import Body, Line, Search, View
+from server.shop.ids import OrderId
+from server.store import order_views as store
+from server.store.pool import transaction
+from server.store.rows import audit
+
+OrderState = Literal["charging", "action_needed", "paid", "declined", "cancelled", "fulfilled", "refunded"]
+
+
+class StaffOrderQuery(View, frozen=True):
+    state: OrderState | None = None
+    q: Search = ""
+    cursor: OrderNumber | None = None
+
+
+class Refund(Body, frozen=True):
+    """`id` (a UUID of the client's) makes a repeat of the same refund harmless. `restock` puts the units of
+    an order refunded in full back on sale."""
+
+    amount_minor: Annotated[int, Meta(ge=1, le=10_000_000_000)]
+    reason: Line
+    id: UUID | None = None
+    restock: bool = False
+
+
+async def list_orders(call: Call, query: StaffOrderQuery) -> Orders:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        rows = await store.orders_of_shop(db, shop.id, query.state, query.q.strip(), query.cursor)
+    return page(rows, for_buyer=False)
+
+
+async def order(call: Call) -> Order:
+    async with transaction(call.deps.pool) as db:
+        row = await store.order(db, call.path("id"))
+    if row is None:
+        raise Problem("no_such_order")
+    return order_view(row, for_buyer=False)
+
+
+async def fulfil(call: Call) -> Order:
+    await call.deps.shopkeeper.fulfil(OrderId(call.path("id")), call.person.user_id)
+    await _audit(call, "fulfil", {})
+    return await order(call)
+
+
+async def refund(call: Call, body: Refund) -> Order:
+    await call.deps.shopkeeper.refund(
+        OrderId(call.path("id")),
+        body.amount_minor,
+        body.reason.strip(),
+        call.person.user_id,
+        refund_id=str(body.id) if body.id else None,
+        restock=body.restock,
+    )
+    await _audit(call, "refund", {"amount_minor": body.amount_minor, "reason": body.reason})
+    return await order(call)
+
+
+async def _audit(call: Call, action: str, detail: dict[str, object]) -> None:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        await audit(db, shop.id, call.person.user_id, action, call.path("id"), detail)
+
+
+_ORDER = "/api/staff/orders/{id:uuid}"
+_SEE = staff(Action.SEE_ORDERS)
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/api/staff/orders",
+        handler=list_orders,
+        summary="Orders, the newest first; `q` is a number, a name or an e-mail address",
+        access=_SEE,
+        query=StaffOrderQuery,
+        returns=Orders,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="GET",
+        path=_ORDER,
+        handler=order,
+        summary="One order with its history",
+        access=_SEE,
+        returns=Order,
+        errors=("no_such_order",),
+    ),
+    Operation(
+        method="POST",
+        path=_ORDER + "/fulfil",
+        handler=fulfil,
+        summary="Mark an order as sent; its buyer gets a mail",
+        access=staff(Action.FULFIL),
+        returns=Order,
+        errors=("no_such_order", "not_paid"),
+    ),
+    Operation(
+        method="POST",
+        path=_ORDER + "/refund",
+        handler=refund,
+        summary="Give money back, in part or in full; carried out in the background",
+        access=staff(Action.REFUND),
+        body=Refund,
+        returns=Order,
+        errors=("no_such_order", "not_paid", "refund_too_large"),
+    ),
+)

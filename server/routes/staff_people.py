@@ -1,0 +1,302 @@
+"""The shop's own people and settings, and what they did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from server.auth.accounts import normal_email
+from server.auth.roles import Action, Role
+from server.problems import Problem
+from server.routes.about import ShopView, shop_view, the_shop
+from server.routes.operation import SIGNED_IN, Call, Operation, Reply, staff
+from server.routes.schemas import (
+    AmountMinor,
+    Body,
+    Country,
+    Currency,
+    Email,
+    Line,
+    Me,
+    Search,
+    Token,
+    View,
+    me,
+)
+from server.store import people
+from server.store import staff as store
+from server.store.pool import transaction
+from server.store.rows import audit
+
+_AUDIT_PAGE = 100
+
+
+class Invite(Body, frozen=True):
+    email: Email
+    role: Role
+
+
+class Accept(Body, frozen=True):
+    token: Token
+
+
+class ChangeShop(Body, frozen=True):
+    name: Line | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    tax_rate_bp: Annotated[int, Meta(ge=0, le=10_000)] | UnsetType = UNSET
+    flat_shipping_minor: AmountMinor | UnsetType = UNSET
+    country: Country | UnsetType = UNSET
+    contact_email: Email | UnsetType = UNSET
+
+
+class PeopleQuery(View, frozen=True):
+    q: Search = ""
+
+
+class AuditQuery(View, frozen=True):
+    cursor: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+
+
+class MemberView(View, frozen=True):
+    user_id: str
+    email: str
+    display_name: str
+    role: str
+    since: datetime
+
+
+class Members(View, frozen=True):
+    members: tuple[MemberView, ...]
+
+
+class InvitationView(View, frozen=True):
+    id: str
+    email: str
+    role: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Invitations(View, frozen=True):
+    invitations: tuple[InvitationView, ...]
+
+
+class PersonView(View, frozen=True):
+    user_id: str
+    email: str
+    display_name: str
+    created_at: datetime
+
+
+class People(View, frozen=True):
+    people: tuple[PersonView, ...]
+
+
+class AuditView(View, frozen=True):
+    id: int
+    actor_id: str | None
+    actor_name: str | None
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    at: datetime
+
+
+class Audit(View, frozen=True):
+    entries: tuple[AuditView, ...]
+    next: str | None
+
+
+class StaffShopView(ShopView, frozen=True):
+    contact_email: str
+
+
+async def members(call: Call) -> Members:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        found = await store.members(db, shop.id)
+    return Members(tuple(MemberView(m.user_id, m.email, m.display_name, m.role, m.since) for m in found))
+
+
+async def remove_member(call: Call) -> None:
+    try:
+        role = Role(call.path("role"))
+    except ValueError:
+        raise Problem("no_such_member") from None
+    shop = await the_shop(call)
+    await call.deps.staff.remove(shop.id, call.person, call.path("user_id"), role)
+
+
+async def invitations(call: Call) -> Invitations:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        found = await store.open_invitations(db, shop.id)
+    return Invitations(tuple(_invitation(one) for one in found))
+
+
+def _invitation(row: store.Invitation) -> InvitationView:
+    return InvitationView(row.id, row.email, row.role, row.created_at, row.expires_at)
+
+
+async def invite(call: Call, body: Invite) -> Reply:
+    shop = await the_shop(call)
+    made = await call.deps.staff.invite(shop, call.person, normal_email(body.email), body.role)
+    return Reply(_invitation(made), 201)
+
+
+async def withdraw(call: Call) -> None:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        if not await store.remove_invitation(db, shop.id, call.path("id")):
+            raise Problem("no_such_invitation")
+        await audit(db, shop.id, call.person.user_id, "withdraw_invitation", call.path("id"))
+
+
+async def accept(call: Call, body: Accept) -> Me:
+    await call.deps.staff.accept(call.person, body.token, call.client_ip)
+    async with transaction(call.deps.pool) as db:
+        person = await people.person_of_id(db, call.person.session_id, call.deps.clock())
+    if person is None:
+        raise Problem("not_signed_in")
+    return me(person)
+
+
+async def find_people(call: Call, query: PeopleQuery) -> People:
+    async with transaction(call.deps.pool) as db:
+        found = await store.find_people(db, query.q.strip())
+    return People(tuple(PersonView(p.user_id, p.email, p.display_name, p.created_at) for p in found))
+
+
+async def shop_settings(call: Call) -> StaffShopView:
+    return _staff_shop(await the_shop(call))
+
+
+async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
+    shop = await the_shop(call)
+    given = {name: getattr(body, name) for name in body.__struct_fields__}
+    changes = {name: value for name, value in given.items() if value is not UNSET}
+    async with transaction(call.deps.pool) as db:
+        if changes.get("currency", shop.currency) != shop.currency and await store.has_orders(db, shop.id):
+            raise Problem("currency_in_use", fields={"currency": f"Orders exist in {shop.currency}."})
+        await store.change_shop(db, shop.id, changes)
+        await audit(db, shop.id, call.person.user_id, "edit_shop", shop.id, changes)
+    return _staff_shop(await the_shop(call))
+
+
+def _staff_shop(shop: store.Shop) -> StaffShopView:
+    view = shop_view(shop)
+    fields = {name: getattr(view, name) for name in view.__struct_fields__}
+    return StaffShopView(**fields, contact_email=shop.contact_email)
+
+
+async def audit_trail(call: Call, query: AuditQuery) -> Audit:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        found = await store.audit_entries(db, shop.id, query.cursor, _AUDIT_PAGE)
+    entries = tuple(
+        AuditView(e.id, e.actor_id, e.actor_name, e.action, e.subject, e.detail, e.at) for e in found
+    )
+    return Audit(entries, str(found[-1].id) if len(found) == _AUDIT_PAGE else None)
+
+
+_MANAGE = staff(Action.MANAGE_PEOPLE)
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/api/staff/members",
+        handler=members,
+        summary="Who works for the shop, and as what",
+        access=staff(Action.SEE_PEOPLE),
+        returns=Members,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/staff/members/{user_id:uuid}/{role}",
+        handler=remove_member,
+        summary="Take a role away",
+        access=_MANAGE,
+        status=204,
+        errors=("no_such_member", "last_owner", "no_shop"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/staff/invitations",
+        handler=invitations,
+        summary="Open invitations",
+        access=_MANAGE,
+        returns=Invitations,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="POST",
+        path="/api/staff/invitations",
+        handler=invite,
+        summary="Invite somebody by mail",
+        access=_MANAGE,
+        body=Invite,
+        returns=InvitationView,
+        status=201,
+        errors=("already_member", "rate_limited", "no_shop"),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/staff/invitations/{id:uuid}",
+        handler=withdraw,
+        summary="Withdraw an invitation",
+        access=_MANAGE,
+        status=204,
+        errors=("no_such_invitation", "no_shop"),
+    ),
+    Operation(
+        method="POST",
+        path="/api/invitations/accept",
+        handler=accept,
+        summary="Accept an invitation with the token from the mail",
+        access=SIGNED_IN,
+        body=Accept,
+        returns=Me,
+        errors=("bad_token", "other_address", "rate_limited"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/staff/people",
+        handler=find_people,
+        summary="People with an account, by part of name or address",
+        access=staff(Action.SEE_PEOPLE),
+        query=PeopleQuery,
+        returns=People,
+    ),
+    Operation(
+        method="GET",
+        path="/api/staff/shop",
+        handler=shop_settings,
+        summary="The shop's settings",
+        access=staff(Action.EDIT_SHOP),
+        returns=StaffShopView,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="PATCH",
+        path="/api/staff/shop",
+        handler=change_shop,
+        summary="Change the shop's settings",
+        access=staff(Action.EDIT_SHOP),
+        body=ChangeShop,
+        returns=StaffShopView,
+        errors=("currency_in_use", "no_shop"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/staff/audit",
+        handler=audit_trail,
+        summary="What staff did, the newest first",
+        access=staff(Action.SEE_AUDIT),
+        query=AuditQuery,
+        returns=Audit,
+        errors=("no_shop",),
+    ),
+)

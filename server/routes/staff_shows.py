@@ -1,0 +1,412 @@
+"""Planning and running shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from starlette.responses import Response
+
+from server.auth.roles import Action, may_for_show
+from server.auth.tokens import digest, new_token
+from server.problems import Problem
+from server.routes.about import the_shop
+from server.routes.operation import Call, Operation, Reply, or_null, staff
+from server.routes.schemas import Body, Line, OptionalLine, ShowCard, Text, View, show_card
+from server.store import shows as store
+from server.store.pool import Connection, transaction
+from server.store.rows import audit
+from server.store.shows import Show
+
+STREAM_KEY_PREFIX = "hk_"
+_FAR = timedelta(days=3 * 366)
+
+Visibility = Literal["public", "unlisted", "invited"]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class NewShow(Body, frozen=True):
+    title: Line
+    starts_at: Moment
+    description: Text = ""
+    visibility: Visibility = "public"
+    host_id: UUID | None = None
+
+
+class ChangeShow(Body, frozen=True):
+    title: Line | UnsetType = UNSET
+    starts_at: Moment | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
+    host_id: UUID | UnsetType | None = UNSET
+    cover_image_id: UUID | UnsetType | None = UNSET
+
+
+class Items(Body, frozen=True):
+    product_ids: Annotated[tuple[UUID, ...], Meta(max_length=200)]
+
+
+class NewPass(Body, frozen=True):
+    label: OptionalLine = ""
+    expires_at: Moment | None = None
+
+
+class StaffShow(ShowCard, frozen=True):
+    playback_id: str
+    host_id: str | None
+
+
+class StaffShows(View, frozen=True):
+    shows: tuple[StaffShow, ...]
+
+
+class StreamKeyView(View, frozen=True):
+    """Shown this once; only its hash is kept."""
+
+    key: str
+    hint: str
+
+
+class StreamKeyHint(View, frozen=True):
+    hint: str
+    created_at: datetime
+
+
+class PassMade(View, frozen=True):
+    """`token` and `url` are shown this once. The token is in the fragment: it reaches no log."""
+
+    id: str
+    token: str
+    url: str
+
+
+class PassView(View, frozen=True):
+    id: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class Passes(View, frozen=True):
+    passes: tuple[PassView, ...]
+
+
+class SummaryView(View, frozen=True):
+    orders: int
+    paid: int
+    units: int
+    revenue_minor: int
+    viewers_now: int
+
+
+async def list_shows(call: Call) -> StaffShows:
+    shop = await the_shop(call)
+    async with transaction(call.deps.pool) as db:
+        found = await store.all_shows(db, shop.id)
+    pictures = await call.deps.nodes.pictures_or_none()
+    return StaffShows(tuple(staff_show(show, show_card(show, pictures.get(show.id))) for show in found))
+
+
+def staff_show(show: Show, card: ShowCard) -> StaffShow:
+    fields = {name: getattr(card, name) for name in card.__struct_fields__}
+    return StaffShow(**fields, playback_id=show.playback_id, host_id=show.host_id)
+
+
+async def add_show(call: Call, body: NewShow) -> StaffShow:
+    shop, starts_at = await the_shop(call), _plausible(call, body.starts_at)
+    async with transaction(call.deps.pool) as db:
+        host_id = await _host(db, body.host_id)
+        show = await store.add_show(
+            db,
+            shop.id,
+            body.title.strip(),
+            starts_at,
+            description=body.description,
+            visibility=body.visibility,
+            host_id=host_id,
+        )
+        await audit(db, shop.id, call.person.user_id, "add_show", show.id, {"title": show.title})
+    return staff_show(show, show_card(show, None))
+
+
+async def change_show(call: Call, body: ChangeShow) -> StaffShow:
+    changes = _set_fields(body)
+    if "starts_at" in changes:
+        changes["starts_at"] = _plausible(call, changes["starts_at"])
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        await _host(db, changes.get("host_id"))
+        await _check_cover(db, changes.get("cover_image_id"))
+        await store.change_show(db, show.id, changes)
+        await _audit(call, db, show, "edit_show", msgspec.to_builtins(changes))
+        show = await _show(call, db)
+    pictures = await call.deps.nodes.pictures_or_none()
+    return staff_show(show, show_card(show, pictures.get(show.id)))
+
+
+async def start(call: Call) -> StaffShow:
+    show = await _set_state(call, store.LIVE)
+    await call.deps.rooms.show_started(show.id, call.person.user_id)
+    return await _view(call, show)
+
+
+async def end(call: Call) -> StaffShow:
+    show = await _set_state(call, store.ENDED)
+    await call.deps.rooms.show_ended(show.id, call.person.user_id)
+    return await _view(call, show)
+
+
+async def _set_state(call: Call, state: str) -> Show:
+    """The same use case as the room's: see `store.shows.set_show_state`."""
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        _check_own(call, show, Action.RUN_SHOWS)
+        if await store.set_show_state(db, show.id, state, call.deps.clock()):
+            await _audit(call, db, show, "start_show" if state == store.LIVE else "end_show", {})
+        return await _show(call, db)
+
+
+async def set_items(call: Call, body: Items) -> None:
+    ids = [str(id) for id in body.product_ids]
+    if len(set(ids)) != len(ids):
+        raise Problem("invalid_body", fields={"product_ids": "A product is there twice."})
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        await store.set_items(db, show.id, show.shop_id, ids)
+        await _audit(call, db, show, "set_items", {"count": len(ids)})
+
+
+async def rotate_key(call: Call) -> StreamKeyView:
+    key = new_token(STREAM_KEY_PREFIX)
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        _check_own(call, show, Action.PUBLISH)
+        if show.state == store.ENDED:
+            raise Problem("show_ended")
+        await store.rotate_stream_key(db, show.id, digest(key), key[-4:], call.deps.clock())
+        await _audit(call, db, show, "rotate_stream_key", {"hint": key[-4:]})
+    return StreamKeyView(key, key[-4:])
+
+
+async def key_info(call: Call) -> Response:
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        found = await store.stream_key(db, show.id)
+    return or_null(StreamKeyHint(found.hint, found.created_at) if found else None)
+
+
+async def add_pass(call: Call, body: NewPass) -> Reply:
+    token = new_token()
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        await store.add_pass(db, show.id, digest(token), body.label, call.person.user_id, body.expires_at)
+        await _audit(call, db, show, "add_pass", {"label": body.label})
+    url = f"{call.deps.settings.public_url}/shows/{show.id}#pass={token}"
+    return Reply(PassMade(digest(token).hex()[:16], token, url), 201)
+
+
+async def list_passes(call: Call) -> Passes:
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        found = await store.passes(db, show.id)
+    return Passes(tuple(PassView(p.id, p.label, p.created_at, p.expires_at) for p in found))
+
+
+async def revoke_pass(call: Call) -> None:
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        if not await store.revoke_pass(db, show.id, call.path("pass_id"), call.deps.clock()):
+            raise Problem("no_such_pass")
+        await _audit(call, db, show, "revoke_pass", {"pass": call.path("pass_id")})
+
+
+async def summary(call: Call) -> SummaryView:
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+        sold = await store.summary(db, show.id)
+    pictures = await call.deps.nodes.pictures_or_none()
+    viewers = pictures[show.id].viewers if show.id in pictures else 0
+    return SummaryView(sold.orders, sold.paid, sold.units, sold.revenue_minor, viewers)
+
+
+# --- inside
+
+
+async def _show(call: Call, db: Connection) -> Show:
+    show = await store.show(db, call.path("id"))
+    if show is None:
+        raise Problem("no_such_show")
+    return show
+
+
+async def _view(call: Call, show: Show) -> StaffShow:
+    pictures = await call.deps.nodes.pictures_or_none()
+    return staff_show(show, show_card(show, pictures.get(show.id)))
+
+
+async def _audit(call: Call, db: Connection, show: Show, action: str, detail: dict[str, Any]) -> None:
+    await audit(db, show.shop_id, call.person.user_id, action, show.id, detail)
+
+
+def _check_own(call: Call, show: Show, action: Action) -> None:
+    person = call.person
+    if not may_for_show(person.roles, action, user_id=person.user_id, host_id=show.host_id):
+        raise Problem("not_your_show")
+
+
+async def _host(db: Connection, host_id: UUID | str | None) -> str | None:
+    """A host is somebody of the shop's staff."""
+    if host_id is None:
+        return None
+    known = await db.fetchval("SELECT exists(SELECT FROM memberships WHERE user_id = $1)", str(host_id))
+    if not known:
+        raise Problem("no_such_member", fields={"host_id": "Only staff can host a show."})
+    return str(host_id)
+
+
+async def _check_cover(db: Connection, image_id: str | None) -> None:
+    known = "SELECT exists(SELECT FROM images WHERE id = $1)"
+    if image_id and not await db.fetchval(known, image_id):
+        raise Problem("no_such_image")
+
+
+def _plausible(call: Call, starts_at: datetime) -> datetime:
+    now = call.deps.clock()
+    if not now - _FAR < starts_at < now + _FAR:
+        raise Problem("invalid_body", fields={"starts_at": "The time is too far away."})
+    return starts_at.astimezone(UTC)
+
+
+def _set_fields(body: msgspec.Struct) -> dict[str, Any]:
+    """What a PATCH names; ids as text."""
+    named = {name: getattr(body, name) for name in body.__struct_fields__}
+    return {
+        name: str(value) if isinstance(value, UUID) else value
+        for name, value in named.items()
+        if value is not UNSET
+    }
+
+
+_SHOW = "/api/staff/shows/{id:uuid}"
+_SEE, _EDIT = staff(Action.SEE_SHOWS), staff(Action.EDIT_SHOWS)
+_RUN, _PUBLISH = staff(Action.RUN_SHOWS), staff(Action.PUBLISH)
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/api/staff/shows",
+        handler=list_shows,
+        summary="All shows, the latest first",
+        access=_SEE,
+        returns=StaffShows,
+        errors=("no_shop",),
+    ),
+    Operation(
+        method="POST",
+        path="/api/staff/shows",
+        handler=add_show,
+        summary="Plan a show",
+        access=_EDIT,
+        body=NewShow,
+        returns=StaffShow,
+        status=201,
+        errors=("no_such_member", "no_shop"),
+    ),
+    Operation(
+        method="PATCH",
+        path=_SHOW,
+        handler=change_show,
+        summary="Change a show's plan",
+        access=_EDIT,
+        body=ChangeShow,
+        returns=StaffShow,
+        errors=("no_such_show", "no_such_member", "no_such_image"),
+    ),
+    Operation(
+        method="POST",
+        path=_SHOW + "/start",
+        handler=start,
+        summary="Start the show; again is no harm",
+        access=_RUN,
+        returns=StaffShow,
+        errors=("no_such_show", "wrong_show_state", "not_your_show"),
+    ),
+    Operation(
+        method="POST",
+        path=_SHOW + "/end",
+        handler=end,
+        summary="End the show; again is no harm",
+        access=_RUN,
+        returns=StaffShow,
+        errors=("no_such_show", "wrong_show_state", "not_your_show"),
+    ),
+    Operation(
+        method="PUT",
+        path=_SHOW + "/items",
+        handler=set_items,
+        summary="Set the run-of-show: these products in this order",
+        access=_EDIT,
+        body=Items,
+        status=204,
+        errors=("no_such_show", "no_such_product"),
+    ),
+    Operation(
+        method="POST",
+        path=_SHOW + "/stream-key",
+        handler=rotate_key,
+        summary="A new stream key, shown once; the one before stops working",
+        access=_PUBLISH,
+        returns=StreamKeyView,
+        errors=("no_such_show", "not_your_show", "show_ended"),
+    ),
+    Operation(
+        method="GET",
+        path=_SHOW + "/stream-key",
+        handler=key_info,
+        summary="Which stream key is valid, by its last four characters",
+        access=_PUBLISH,
+        returns=StreamKeyHint | None,
+        errors=("no_such_show",),
+    ),
+    Operation(
+        method="POST",
+        path=_SHOW + "/passes",
+        handler=add_pass,
+        summary="A link that lets people into an invited show; shown once",
+        access=_EDIT,
+        body=NewPass,
+        returns=PassMade,
+        status=201,
+        errors=("no_such_show",),
+    ),
+    Operation(
+        method="GET",
+        path=_SHOW + "/passes",
+        handler=list_passes,
+        summary="Passes that open the show",
+        access=_EDIT,
+        returns=Passes,
+        errors=("no_such_show",),
+    ),
+    Operation(
+        method="DELETE",
+        path=_SHOW + "/passes/{pass_id}",
+        handler=revoke_pass,
+        summary="Take a pass back",
+        access=_EDIT,
+        status=204,
+        errors=("no_such_show", "no_such_pass"),
+    ),
+    Operation(
+        method="GET",
+        path=_SHOW + "/summary",
+        handler=summary,
+        summary="What the show sold so far",
+        access=_SEE,
+        returns=SummaryView,
+        errors=("no_such_show",),
+    ),
+)
