@@ -95,6 +95,14 @@ class Crowd:
                     viewer.peer.send_rtcp(viewer.report)
                 await asyncio.sleep(REPORT_EVERY_S / _REPORT_TURNS)
 
+    def start_over(self) -> None:
+        """What was seen until now, while everyone joined, is forgotten."""
+        for viewer in self.watched:
+            first_keyframe_ns = viewer.watch.first_keyframe_ns
+            viewer.watch = Watch(since_ns=time.time_ns())
+            viewer.watch.first_keyframe_ns = first_keyframe_ns
+            viewer.peer.on_rtp = viewer.watch.take
+
     async def leave(self) -> None:
         async with asyncio.TaskGroup() as leaving:
             for viewer in self.inside:

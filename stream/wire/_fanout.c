@@ -42,6 +42,7 @@ enum {
     SLOTS = 96,        /* sealed before each sendmmsg: 160 kB, so that the kernel reads it out of L2 */
     BURST = 32,        /* packets a call; under UDP_MAX_SEGMENTS (64) and 64 kB a train */
     TRACKS = 4,
+    VP8 = 8,           /* in a packet's kind, beside its track: renumber the payload descriptor */
     STREAMS = 8,
 };
 
@@ -85,7 +86,7 @@ typedef struct {
     uint64_t fingerprint;
     uint16_t length, size; /* size: after padding */
     uint16_t picture_id_at, tl0_at;
-    uint8_t picture_id_wide;
+    uint8_t picture_id_wide, track;
 } source_t;
 
 typedef union {
@@ -154,14 +155,14 @@ static int read_vp8(source_t *source, int at) {
     return at <= source->length ? 0 : -1;
 }
 
-static int read_source(source_t *source, const char *data, Py_ssize_t length, long size, int vp8) {
+static int read_source(source_t *source, const char *data, Py_ssize_t length, long size, uint8_t kind) {
     if (length < 12 || length > MAX_PACKET || size > MAX_PACKET) return -1;
-    *source = (source_t){.data = (const uint8_t *)data, .length = (uint16_t)length};
+    *source = (source_t){.data = (const uint8_t *)data, .length = (uint16_t)length, .track = kind & ~VP8};
     source->size = (uint16_t)(size > length ? size : length);
     int at = payload_offset(source->data, source->length);
     int padding = source->data[0] & 0x20 ? source->data[length - 1] : 0;
     if (at < 0 || source->size - length > 255 - padding) return -1;
-    return vp8 ? read_vp8(source, at) : 0;
+    return kind & VP8 ? read_vp8(source, at) : 0;
 }
 
 /* ---- sealing ---- */
@@ -356,18 +357,19 @@ static void couple_all(Sender *sender, Lane *lane, int first) {
     }
 }
 
-static void send_to(call_t *call, Lane *lane, const source_t *sources, int count, const numbers_t *use) {
+static void send_to(call_t *call, Lane *lane, const source_t *sources, int count, const numbers_t *own) {
     Sender *sender = call->sender;
     if (lane->context == NULL) return;
-    if (!use->set || lane->broken == call->frame) {
-        call->counts[use->set ? BLOCKED : UNNUMBERED] += count;
+    if (lane->broken == call->frame) {
+        call->counts[BLOCKED] += count;
         return;
     }
     if (sender->used + count > SLOTS) flush(call);
     int first = sender->used;
     for (int i = 0; i < count; i++) {
         struct iovec *out = &sender->iov[sender->used];
-        int length = seal(sender, lane, &sources[i], use, out->iov_base);
+        const numbers_t *use = own->set ? own : &lane->tracks[sources[i].track];
+        int length = use->set ? seal(sender, lane, &sources[i], use, out->iov_base) : -UNNUMBERED;
         if (length < 0) {
             call->counts[-length]++;
             continue;
@@ -515,18 +517,21 @@ static int read_lanes(Sender *sender, PyObject *tuple, Py_ssize_t count) {
 }
 
 /* The burst's packets into `sources`: how many are good, or -1 with an exception. */
-static int read_sources(source_t *sources, PyObject *packets, PyObject *sizes, int vp8) {
+static int read_sources(source_t *sources, PyObject *packets, PyObject *sizes, const uint8_t *kinds,
+                        Py_ssize_t kind_count) {
     Py_ssize_t count = PyTuple_Size(packets);
     int good = 0;
-    if (count > BURST || PyList_Size(sizes) != count)
-        return PyErr_SetString(PyExc_ValueError, "burst: too many packets, or not a size for each"), -1;
+    if (count > BURST || PyList_Size(sizes) != count || kind_count != count)
+        return PyErr_SetString(PyExc_ValueError, "burst: too many packets, or not a size and kind for each"), -1;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if ((kinds[i] & ~VP8) >= TRACKS) return PyErr_SetString(PyExc_ValueError, "track_unknown"), -1;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *packet = PyTuple_GetItem(packets, i);
         char *data;
         Py_ssize_t length;
         long size = PyLong_AsLong(PyList_GetItem(sizes, i));
         if ((size == -1 && PyErr_Occurred()) || PyBytes_AsStringAndSize(packet, &data, &length) < 0) return -1;
-        if (read_source(&sources[good], data, length, size, vp8) < 0) continue;
+        if (read_source(&sources[good], data, length, size, kinds[i]) < 0) continue;
         /* SipHash under a key of this process, kept in the bytes object: a publisher can't aim at a collision. */
         sources[good++].fingerprint = (uint64_t)PyObject_Hash(packet);
     }
@@ -535,17 +540,17 @@ static int read_sources(source_t *sources, PyObject *packets, PyObject *sizes, i
 
 static PyObject *sender_send(Sender *sender, PyObject *args) {
     PyObject *lanes, *packets, *sizes, *own;
-    int track, vp8;
+    const char *kinds;
+    Py_ssize_t kind_count;
     unsigned long long frame;
     call_t call = {.sender = sender};
-    if (!PyArg_ParseTuple(args, "O!O!O!ipKOi", &PyTuple_Type, &lanes, &PyTuple_Type, &packets, &PyList_Type,
-                          &sizes, &track, &vp8, &frame, &own, &call.wait_ms))
+    if (!PyArg_ParseTuple(args, "O!O!O!y#KOi", &PyTuple_Type, &lanes, &PyTuple_Type, &packets, &PyList_Type,
+                          &sizes, &kinds, &kind_count, &frame, &own, &call.wait_ms))
         return NULL;
-    if (track < 0 || track >= TRACKS) return PyErr_Format(PyExc_ValueError, "track_unknown: %d", track);
     source_t sources[BURST];
     numbers_t numbers = {.set = 0};
     Py_ssize_t audience = PyTuple_Size(lanes);
-    int good = read_sources(sources, packets, sizes, vp8);
+    int good = read_sources(sources, packets, sizes, (const uint8_t *)kinds, kind_count);
     if (good < 0 || read_lanes(sender, lanes, audience) < 0) return NULL;
     if (own != Py_None && read_numbers(own, &numbers) < 0) return NULL;
     call.frame = frame;
@@ -554,8 +559,7 @@ static PyObject *sender_send(Sender *sender, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     /* Another viewer comes first each frame, so that nobody is always the last or the one to lose. */
     for (Py_ssize_t i = 0, at = audience ? (Py_ssize_t)(frame % (uint64_t)audience) : 0; i < audience; i++) {
-        Lane *lane = sender->lanes[at];
-        send_to(&call, lane, sources, good, numbers.set ? &numbers : &lane->tracks[track]);
+        send_to(&call, sender->lanes[at], sources, good, &numbers);
         if (++at == audience) at = 0;
     }
     flush(&call);

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import Any
 
 WINDOW: int
@@ -15,10 +14,9 @@ class Sender:
     def send(
         self,
         lanes: tuple[Lane, ...],
-        packets: Sequence[bytes],
-        sizes: Sequence[int],
-        track: int,
-        vp8: bool,
+        packets: tuple[bytes, ...],
+        sizes: list[int],
+        kinds: bytes,
         frame: int,
         numbers: tuple[int, int, int, int, int, int] | None,
         wait_ms: int,

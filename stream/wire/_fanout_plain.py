@@ -18,6 +18,8 @@ from ._srtp import WINDOW, Sealer
 MAX_PACKET = 1500
 """Bytes of one plain packet: an Ethernet frame's payload; WebRTC stays under 1,200."""
 TRACKS = 4
+VP8 = 8
+"""In a packet's kind, beside its track: renumber the payload descriptor."""
 STREAMS = 8
 """SSRCs that one lane may ever send: audio, video, their RTX, and room for a change of numbering."""
 
@@ -104,6 +106,7 @@ class Source(NamedTuple):
     size: int
     """Bytes after padding."""
     fingerprint: int
+    track: int
     picture_id_at: int = 0
     picture_id_mask: int = 0
     tl0_at: int = 0
@@ -127,20 +130,20 @@ def padding_room(packet: bytes) -> int:
     return 255 - packet[-1] if packet[0] & 0x20 else 255
 
 
-def read_source(packet: bytes, size: int, vp8: bool) -> Source | None:
+def read_source(packet: bytes, size: int, kind: int) -> Source | None:
     """One packet, ready for all lanes; None when it is not RTP, too long, or its VP8 descriptor is cut
     short."""
     at = payload_offset(packet)
     size = max(size, len(packet))
     if at is None or size > MAX_PACKET or size - len(packet) > padding_room(packet):
         return None
-    fingerprint = hash(packet)
-    if not vp8 or at == len(packet) or not packet[at] & 0x80:
-        return Source(packet, size, fingerprint)
-    return _read_vp8(packet, size, fingerprint, at)
+    source = Source(packet, size, hash(packet), kind & ~VP8)
+    if not kind & VP8 or at == len(packet) or not packet[at] & 0x80:
+        return source
+    return _read_vp8(source, packet, at)
 
 
-def _read_vp8(packet: bytes, size: int, fingerprint: int, at: int) -> Source | None:
+def _read_vp8(source: Source, packet: bytes, at: int) -> Source | None:
     # RFC 7741 4.2: X, then I L T K, then a picture id of 7 or 15 bits, then TL0PICIDX.
     bits = packet[at + 1 : at + 2]
     at += 2
@@ -154,7 +157,7 @@ def _read_vp8(packet: bytes, size: int, fingerprint: int, at: int) -> Source | N
         at += 1
     if at > len(packet):
         return None
-    return Source(packet, size, fingerprint, picture_id_at, picture_id_mask, tl0_at)
+    return source._replace(picture_id_at=picture_id_at, picture_id_mask=picture_id_mask, tl0_at=tl0_at)
 
 
 def renumber(source: Source, numbers: Numbers, size: int) -> bytearray:
@@ -207,14 +210,16 @@ class Sender:
         lanes: tuple[Lane, ...],
         packets: Sequence[bytes],
         sizes: Sequence[int],
-        track: int,
-        vp8: bool,
+        kinds: bytes,
         frame: int,
         numbers: Numbers | None,
         wait_ms: int,
     ) -> Tally:
-        """One burst: some packets of `frame`, all to every lane, under `numbers` or each lane's own."""
-        sources = [read_source(packet, size, vp8) for packet, size in zip(packets, sizes, strict=True)]
+        """One burst, all to every lane, under `numbers` or each lane's own.
+
+        `kinds` is a byte a packet: its track, and `VP8`. Bursts of one `frame` share its fate in a lane.
+        """
+        sources = [read_source(*each) for each in zip(packets, sizes, kinds, strict=True)]
         good = [source for source in sources if source is not None]
         counts = dict.fromkeys(Tally._fields, 0)
         counts["malformed"] = (len(sources) - len(good)) * len(lanes)
@@ -223,11 +228,8 @@ class Sender:
         for lane in lanes[start:] + lanes[:start]:
             if lane._session is None:
                 continue
-            use = numbers or lane._tracks[track]
-            if use is None:
-                counts["unnumbered"] += len(good)
-                continue
             for source in good:
+                use = numbers or lane._tracks[source.track]
                 cause, octets = self._send_one(lane, source, use, frame, deadline)
                 counts[cause] += 1
                 counts["octets"] += octets
@@ -243,10 +245,12 @@ class Sender:
         return Tally(**{cause: 1})
 
     def _send_one(
-        self, lane: Lane, source: Source, use: Numbers, frame: int, deadline: float
+        self, lane: Lane, source: Source, use: Numbers | None, frame: int, deadline: float
     ) -> tuple[str, int]:
         if lane._broken == frame:
             return "blocked", 0
+        if use is None:
+            return "unnumbered", 0
         sealed = self._seal(lane, source, use)
         if isinstance(sealed, str):
             return sealed, 0

@@ -27,24 +27,29 @@ When the socket is full, the sender waits up to `WAIT_MS` a burst and then drops
 (`blocked`). Commands that open, number, move and close lanes are never dropped; they are as few as the lanes.
 
 **Pace.** A keyframe of 50 and more packets in one go overruns the queue of a home router. It leaves in bursts
-of `BURST` packets a viewer, all viewers in turn, `PACE_S` apart at least.
+of `BURST` packets a viewer, all viewers in turn, `PACE_S` apart at least; other shows go on meanwhile
+(`_turns.py`). When the thread is behind, frames that wait for the same viewers leave as one burst, up to
+`JOINED` packets: a viewer's context is then fetched from memory once, sound rides in the picture's train, and
+what is behind is caught up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
 from . import _fanout_plain as plain
 from ._srtp import SrtpKeys, context_address, function_addresses, outbound_session
+from ._turns import Step, Turns
 
 try:
     from . import _fanout as native_path
@@ -57,6 +62,8 @@ log = logging.getLogger(__name__)
 
 BURST = 16
 """Packets a viewer and burst: 20 kB, which the smallest home-router queues hold."""
+JOINED = 24
+"""Packets that frames which waited together may have, to leave as one burst."""
 PACE_S = 0.003
 """Between the starts of two bursts: 16 packets in 3 ms are some 50 Mbit/s."""
 WAIT_MS = 20
@@ -116,12 +123,34 @@ class FanoutStats:
     """From taking a frame off the queue to its last packet's send, pauses of the pace included."""
 
 
-def even_sizes(packets: Sequence[bytes]) -> list[int]:
-    """Sizes after padding, so that neighbours are equal and one GSO train: the frame's last may stay
-    shorter."""
+@dataclass(slots=True)
+class _Frame:
+    """What is sent of one frame, or of several that waited together; a resend has `numbers` of its own."""
+
+    packets: tuple[bytes, ...]
+    kinds: bytes
+    numbers: plain.Numbers | None
+    sizes: list[int] = field(default_factory=list)
+    frames: int = 1
+    id: int = 0
+    sent: int = 0
+    started: float = 0.0
+
+    def append(self, behind: _Frame) -> None:
+        self.packets += behind.packets
+        self.kinds += behind.kinds
+        self.sizes += behind.sizes
+        self.frames += 1
+
+
+def even_sizes(packets: Sequence[bytes], *, is_followed: bool = False) -> list[int]:
+    """Sizes after padding, so that neighbours are equal and one GSO train.
+
+    The last may stay shorter, unless it `is_followed` by what is shorter still.
+    """
     target = max(map(len, packets), default=0)
     sizes = [_padded_size(packet, target) for packet in packets]
-    if packets:
+    if packets and not is_followed:
         sizes[-1] = len(packets[-1])
     return sizes
 
@@ -147,7 +176,8 @@ class Fanout:
         self._native = native_path is not None if native is None else native
         self._sender = self._sender_on(sock)
         self._max_queued_frames = max_queued_frames
-        self._queue: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Step] = queue.SimpleQueue()
+        self._turns = Turns()
         self._frame_ids = count(1)
         self._keys: set[bytes] = set()
         self._key_of: dict[Lane, bytes] = {}
@@ -193,19 +223,18 @@ class Fanout:
 
     def move(self, lane: Lane, address: tuple[Any, ...]) -> None:
         """From here on this lane's packets go to `address`."""
-        self._queue.put((self._apply, lane, "move", self._where(address)))
+        self._put(lane, self._apply, lane, "move", self._where(address))
 
     def number(self, lane: Lane, track: int, numbering: Numbering) -> None:
         """The lane's numbering of `track` (0 audio, 1 video, up to 3), for every `send` after this call."""
-        if not 0 <= track < plain.TRACKS:
-            raise ValueError(f"track_unknown: {track} is not under {plain.TRACKS}")
-        self._queue.put((self._apply, lane, "number", track, numbering.numbers()))
+        _check_track(track)
+        self._put(lane, self._apply, lane, "number", track, numbering.numbers())
 
     def close(self, lane: Lane) -> None:
         """The lane is gone after what is queued; again is nothing. Its key may not come back before that."""
         key = self._key_of.pop(lane, None)
         if key is not None:
-            self._queue.put((self._close, lane, key))
+            self._put(lane, self._close, lane, key)
 
     # What goes out
 
@@ -215,9 +244,7 @@ class Fanout:
         A tuple of lanes that is kept between calls is not copied. `codec` "VP8" lets the picture ids be
         renumbered.
         """
-        return bool(lanes) and self._offer(
-            self._send, tuple(packets), tuple(lanes), track, _is_vp8(codec), None
-        )
+        return bool(lanes) and self._offer_frame(tuple(lanes), _frame(track, packets, codec, None))
 
     def resend(
         self, lane: Lane, track: int, packets: Sequence[bytes], numbering: Numbering, codec: str = ""
@@ -228,11 +255,11 @@ class Fanout:
         Give the packets as `send` got them: the padding is remembered here. One that differs from what was
         sent under its sequence number is refused (`reused`), one too old is (`stale`).
         """
-        return self._offer(self._send, tuple(packets), (lane,), track, _is_vp8(codec), numbering.numbers())
+        return self._offer_frame((lane,), _frame(track, packets, codec, numbering.numbers()))
 
     def send_rtcp(self, lane: Lane, packet: bytes) -> bool:
         """One compound RTCP packet, sealed here; False when the queue was full."""
-        return self._offer(self._send_rtcp, lane, packet)
+        return self._offer((lane,), self._send_rtcp, lane, packet)
 
     def stats(self) -> FanoutStats:
         """A copy; the sender thread may be a few counts ahead."""
@@ -240,7 +267,7 @@ class Fanout:
         return FanoutStats(
             now.native,
             bool(self._sender.gso),
-            self._queue.qsize(),
+            self._behind(),
             now.frames,
             now.packets,
             now.octets,
@@ -253,15 +280,24 @@ class Fanout:
         """Ends the thread after the burst in hand; what is queued is not sent. The socket stays the
         caller's."""
         self._stopping.set()
-        self._queue.put((lambda: None,))
+        self._queue.put(Step((), lambda: None))
         self._thread.join(timeout=5)
 
-    def _offer(self, command: Callable[..., None], *args: Any) -> bool:
-        if self._queue.qsize() >= self._max_queued_frames:
+    def _offer(self, lanes: tuple[Lane, ...], run: Callable[..., None], *args: Any) -> bool:
+        if self._behind() >= self._max_queued_frames:
             self._stats.drops["queue_full"] += 1
             return False
-        self._queue.put((command, *args))
+        self._queue.put(Step(lanes, run, args))
         return True
+
+    def _offer_frame(self, lanes: tuple[Lane, ...], frame: _Frame) -> bool:
+        return self._offer(lanes, self._send, frame, lanes)
+
+    def _put(self, lane: Lane, run: Callable[..., None], *args: Any) -> None:
+        self._queue.put(Step((lane,), run, args))
+
+    def _behind(self) -> int:
+        return self._queue.qsize() + len(self._turns)
 
     def _where(self, address: tuple[Any, ...]) -> tuple[Any, ...]:
         return _normalised(self._family, address, packed=self._native)
@@ -270,11 +306,22 @@ class Fanout:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            command, *args = self._queue.get()
+            step = self._turns.next(time.perf_counter())
+            if step is None:
+                self._take_queued(self._turns.wait_s(time.perf_counter()))
+                continue
+            self._take_queued(0.0)
             try:
-                command(*args)
-            except Exception:  # a fault in one command must not silence everyone
-                log.exception("fan-out command failed")
+                step.run(*step.args)
+            except Exception:  # a fault in one step must not silence everyone
+                log.exception("fan-out step failed")
+
+    def _take_queued(self, wait_s: float | None) -> None:
+        """Whatever the loop has asked for; waits for something when nothing is due."""
+        with contextlib.suppress(queue.Empty):
+            self._turns.add(self._queue.get(wait_s != 0.0, wait_s))
+            while True:
+                self._turns.add(self._queue.get_nowait())
 
     def _apply(self, lane: Any, change: str, *args: Any) -> None:
         getattr(lane, change)(*args)
@@ -283,37 +330,45 @@ class Fanout:
         lane.close()
         self._keys.discard(key)
 
-    def _send(
-        self,
-        packets: tuple[bytes, ...],
-        lanes: tuple[Lane, ...],
-        track: int,
-        vp8: bool,
-        numbers: plain.Numbers | None,
-    ) -> None:
-        started = time.perf_counter()
-        frame = next(self._frame_ids)
-        sizes = even_sizes(packets)
-        for first in self._paced(len(packets)):
-            burst = slice(first, first + BURST)
-            self._tally(
-                self._sender.send(lanes, packets[burst], sizes[burst], track, vp8, frame, numbers, WAIT_MS)
+    def _send(self, frame: _Frame, lanes: tuple[Lane, ...]) -> None:
+        """One burst of the frame; the rest is put back, to go on in its time."""
+        now = time.perf_counter()
+        if not frame.sent:
+            self._begin(frame, lanes, now)
+        size = JOINED if len(frame.packets) <= JOINED and frame.frames > 1 else BURST
+        burst = slice(frame.sent, frame.sent + size)
+        self._tally(
+            self._sender.send(
+                lanes,
+                frame.packets[burst],
+                frame.sizes[burst],
+                frame.kinds[burst],
+                frame.id,
+                frame.numbers,
+                WAIT_MS,
             )
-        self._stats.frames += 1
-        self._stats.last_fanout_s = time.perf_counter() - started
-        self._stats.sum_fanout_s += self._stats.last_fanout_s
+        )
+        frame.sent += size
+        if frame.sent < len(frame.packets):
+            self._turns.pause(Step(lanes, self._send, (frame, lanes)), now + PACE_S)
+        else:
+            self._end(frame)
 
-    def _paced(self, packets: int) -> Iterator[int]:
-        """The first packet of each burst, when it is due."""
-        due = time.perf_counter()
-        for first in range(0, packets, BURST):
-            early_s = due - time.perf_counter()
-            if early_s > 0:
-                time.sleep(early_s)
-            due = time.perf_counter() + PACE_S
-            if self._stopping.is_set():
-                return
-            yield first
+    def _begin(self, frame: _Frame, lanes: tuple[Lane, ...], now: float) -> None:
+        """Numbers it, evens its sizes out, and takes along what waits right behind it."""
+        frame.id, frame.started = next(self._frame_ids), now
+        me, parts = Step(lanes, self._send), [frame]
+        while (behind := self._turns.behind(me)) and _fit(*parts, behind.args[0]):
+            parts.append(self._turns.take_behind().args[0])
+        for part in parts:
+            part.sizes = even_sizes(part.packets, is_followed=part is not parts[-1])
+        for part in parts[1:]:
+            frame.append(part)
+
+    def _end(self, frame: _Frame) -> None:
+        self._stats.frames += frame.frames
+        self._stats.last_fanout_s = time.perf_counter() - frame.started
+        self._stats.sum_fanout_s += self._stats.last_fanout_s
 
     def _send_rtcp(self, lane: Lane, packet: bytes) -> None:
         self._tally(self._sender.send_rtcp(lane, packet))
@@ -327,8 +382,22 @@ class Fanout:
                 self._stats.drops[cause] += dropped
 
 
-def _is_vp8(codec: str) -> bool:
-    return codec.rpartition("/")[2].upper() == "VP8"
+def _frame(track: int, packets: Sequence[bytes], codec: str, numbers: plain.Numbers | None) -> _Frame:
+    _check_track(track)
+    kind = track | (plain.VP8 if codec.rpartition("/")[2].upper() == "VP8" else 0)
+    return _Frame(tuple(packets), bytes((kind,)) * len(packets), numbers)
+
+
+def _check_track(track: int) -> None:
+    if not 0 <= track < plain.TRACKS:
+        raise ValueError(f"track_unknown: {track} is not under {plain.TRACKS}")
+
+
+def _fit(*frames: _Frame) -> bool:
+    """Whether these may leave as one burst, each lane under its own numbers."""
+    return sum(len(frame.packets) for frame in frames) <= JOINED and all(
+        frame.numbers is None for frame in frames
+    )
 
 
 def _normalised(family: int, address: tuple[Any, ...], *, packed: bool) -> tuple[Any, ...]:

@@ -59,7 +59,8 @@ def main(path: str) -> None:
             packets = frame(dice)
             sizes = [min(len(packet) + dice.randrange(80), 1600) for packet in packets]
             numbers = (dice.randrange(2**32), 97, 0, 0, 0, 0) if dice.random() < 0.2 else None
-            sender.send(lanes, packets, sizes, 1, dice.random() < 0.5, step, numbers, 1)
+            kinds = bytes(dice.choice([1, 9, 0]) for _ in packets)
+            sender.send(lanes, packets, sizes, kinds, step, numbers, 1)
         for one in lanes[:2]:
             sender.send_rtcp(one, dice.randbytes(dice.choice([0, 7, 8, 40, 1500, 1501])))
             one.close()
@@ -69,20 +70,21 @@ def main(path: str) -> None:
     closed = lane()
     closed.number(1, (1, 96, 0, 0, 0, 0))
     good = struct.pack("!BBHII", 0x80, 96, 1, 0, 1)
-    assert sender.send((closed,), (good,), [12], 1, False, 999, None, 1)[3] == 1  # EBADF: unreachable
+    assert sender.send((closed,), (good,), [12], b"\1", 999, None, 1)[3] == 1  # EBADF: unreachable
     print("whole")
 
 
 def refuse(sender: Any, lane: Any, where: tuple[Any, ...]) -> None:
     good = bytes.fromhex("80600001000000020000000a")
     wrong: list[tuple[Any, ...]] = [
-        ((object(),), (good,), [12], 1, False, 1, None, 1),
-        ((lane,), (good,) * 33, [12] * 33, 1, False, 1, None, 1),
-        ((lane,), (good,), [], 1, False, 1, None, 1),
-        ((lane,), ("text",), [12], 1, False, 1, None, 1),
-        ((lane,), (good,), ["12"], 1, False, 1, None, 1),
-        ((lane,), (good,), [12], 4, False, 1, None, 1),
-        ((lane,), (good,), [12], 1, False, 1, (1, 2), 1),
+        ((object(),), (good,), [12], b"\1", 1, None, 1),
+        ((lane,), (good,) * 33, [12] * 33, b"\1" * 33, 1, None, 1),
+        ((lane,), (good,), [], b"\1", 1, None, 1),
+        ((lane,), (good,), [12], b"", 1, None, 1),
+        ((lane,), ("text",), [12], b"\1", 1, None, 1),
+        ((lane,), (good,), ["12"], b"\1", 1, None, 1),
+        ((lane,), (good,), [12], b"\4", 1, None, 1),
+        ((lane,), (good,), [12], b"\1", 1, (1, 2), 1),
     ]
     calls = [(sender.send, arguments) for arguments in wrong]
     calls += [(lane.move, ((99, b"", 1, 0, 0),)), (lane.move, (None,)), (lane.number, (4, (1,) * 6))]

@@ -19,6 +19,7 @@ from pylibsrtp import Policy, Session
 from stream.wire import fanout as subject
 from stream.wire._fanout_plain import Sender as PlainSender
 from stream.wire._srtp import WINDOW, outbound_session
+from stream.wire._turns import Step
 from stream.wire.fanout import Fanout, Lane, Numbering, SrtpKeys, even_sizes
 
 PROFILES = {
@@ -81,10 +82,14 @@ class Wire:
 
     def settled(self) -> subject.FanoutStats:
         """The counts, once all that was asked for is done."""
-        done = threading.Event()
-        self.fanout._queue.put((done.set,))
-        assert done.wait(10)
+        until(lambda: self._reached() and not self.fanout.stats().queued)
         return self.fanout.stats()
+
+    def _reached(self) -> bool:
+        """The sender thread is between two steps."""
+        done = threading.Event()
+        self.fanout._queue.put(Step((), done.set))
+        return done.wait(10)
 
     def dropped(self) -> dict[str, int]:
         return {cause: n for cause, n in self.settled().drops.items() if n}
@@ -206,13 +211,43 @@ def test_a_keyframe_comes_whole_and_in_order(wire: Wire) -> None:
     assert seqs == list(range(40, 110))
 
 
-def test_a_keyframe_is_paced(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(subject.time, "sleep", pauses.append)
+def test_a_keyframe_is_paced(wire: Wire) -> None:
     wire.fanout.send(1, [packet(i, bytes(1000)) for i in range(3 * subject.BURST)], [wire.lane()])
-    wire.settled()
-    assert len(pauses) == 2
-    assert all(0 < pause <= subject.PACE_S for pause in pauses)
+    assert wire.settled().last_fanout_s >= 2 * subject.PACE_S
+
+
+def test_others_go_on_while_a_keyframe_pauses(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PACE_S", 0.2)
+    other = udp()
+    slow, quick = wire.lane(), wire.fanout.open(new_keys(), other.getsockname())
+    wire.fanout.number(quick, 0, NUMBERING)
+    wire.fanout.send(1, [packet(i, bytes(1000)) for i in range(3 * subject.BURST)], [slow])
+    wire.fanout.send(0, [packet(1)], [quick])
+    wire.fanout.number(slow, 1, Numbering(9, 100, 0, 0))  # comes after the whole keyframe
+    assert other.recv(2000)
+    assert wire.fanout.stats().queued > 0
+    assert {sealed[8:12] for sealed in wire.receive(3 * subject.BURST)} == {b"\0\0\xab\xcd"}
+    other.close()
+
+
+def test_frames_that_waited_together_leave_together() -> None:
+    gate = Gate()
+    wire = Wire("plain", gate)
+    lane, bursts, send = wire.lane(), [], wire.fanout._sender.send
+    wire.fanout._sender.send = lambda *args: bursts.append(len(args[1])) or send(*args)
+    wire.fanout.number(lane, 0, Numbering(0x77, 111, 0, 0))
+    wire.fanout.send(1, [packet(0)], [lane])
+    until(lambda: len(bursts) == 1)
+    for i in range(5):
+        wire.fanout.send(1, [packet(10 * i + k, bytes(900 - k)) for k in range(1, 9)], (lane,))
+        wire.fanout.send(0, [packet(i, bytes(80))], (lane,))
+    wire.fanout.resend(lane, 1, [packet(1, bytes(899))], NUMBERING)
+    gate.open.set()
+    wire.receive(47)
+    assert bursts == [1, 18, 18, 9, 1]
+    assert wire.settled().frames == 12
+    assert wire.dropped() == {}
+    wire.close()
 
 
 # Padding
@@ -596,7 +631,7 @@ def test_a_fault_in_one_command_silences_nobody(wire: Wire, caplog: pytest.LogCa
     wire.fanout.send(1, [None], [wire.lane()])  # type: ignore[list-item]
     wire.fanout.send(1, [packet(1)], [wire.lane()])
     assert len(wire.receive(1)) == 1
-    assert "fan-out command failed" in caplog.text
+    assert "fan-out step failed" in caplog.text
 
 
 def test_which_path_it_runs_on_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
