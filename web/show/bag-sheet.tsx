@@ -33,7 +33,7 @@ export function BagSheet({ store }: { store: ShowStore }) {
         lines.length > 0 && (
           <>
             <Totals goods={cost.goods_minor} shipping={cost.shipping_minor} total={cost.total_minor} />
-            <div class="buy">
+            <div class="buy-box">
               <Button kind="buy" size="l" wide busy={store.checkout.busy} onClick={() => store.checkout.buy(lines)} testid="buy-all">
                 Buy {lines.length > 1 ? 'all' : 'it'} · {money(cost.total_minor, currency.value)}
               </Button>

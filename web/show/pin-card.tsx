@@ -70,7 +70,7 @@ export function BuyButton(props: {
   const gone = mostOf(variant) < 1;
   const busy = checkout.purchase.value.step === 'placing' || checkout.purchase.value.step === 'charging';
   return (
-    <div class="buy" data-shortcut={shortcut ? 'buy' : undefined}>
+    <div class="buy-box" data-shortcut={shortcut ? 'buy' : undefined}>
       <Button
         kind="buy"
         size="l"
@@ -104,6 +104,7 @@ export function PayLine({ store, lines }: { store: ShowStore; lines: Line[] }) {
     <button type="button" class="pay-line" onClick={() => store.checkout.review(lines)} data-testid="pay-line">
       <Icon name="card" size={15} />
       <span class="clip">
+        {config.value?.payments.provider === 'demo' && <b>Test mode · </b>}
         {cardBrand(card.value!.brand)} ·· {card.value!.last4} → {address.value!.line1}
       </span>
       <span class="tabular">{total}</span>

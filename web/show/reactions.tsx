@@ -47,7 +47,9 @@ const DRAWINGS = {
   ),
 } as const;
 
-/** A heart at once; the other four for a few seconds after it, or by keyboard. */
+const OPEN_MS = 3_000;
+
+/** A heart at once; on a phone the other four stay for a few seconds after it. */
 export function ReactionBar({ store, all }: { store: ShowStore; all: boolean }) {
   const [open, setOpen] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -55,11 +57,11 @@ export function ReactionBar({ store, all }: { store: ShowStore; all: boolean }) 
     store.react(kind);
     setOpen(true);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => setOpen(false), 4000);
+    timer.current = setTimeout(() => setOpen(false), OPEN_MS);
   };
   const shown = all || open ? REACTIONS : REACTIONS.slice(0, 1);
   return (
-    <div class={`reactions ${all ? 'all' : ''}`} role="group" aria-label="React" data-testid="reactions">
+    <div class={`reactions ${all ? 'all' : open ? 'open' : ''}`} role="group" aria-label="React" data-testid="reactions">
       {shown.map((kind) => (
         <button key={kind} type="button" class="reaction" aria-label={NAMES[kind]} data-testid={`react-${kind}`} onClick={() => tap(kind)}>
           <Glyph kind={kind} size={24} />

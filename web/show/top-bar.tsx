@@ -34,7 +34,11 @@ export function TopBar({ store, wide }: { store: ShowStore; wide: boolean }) {
       </div>
       <LiveBadge store={store} />
       <div class="top-tools">
-        {me.value && <IconButton icon="receipt" label="Your orders" kind={wide ? 'plain' : 'glass'} onClick={() => store.open('orders')} testid="open-orders" />}
+        {me.value && (
+          <span class="open-orders">
+            <IconButton icon="receipt" label="Your orders" kind={wide ? 'plain' : 'glass'} onClick={() => store.open('orders')} testid="open-orders" />
+          </span>
+        )}
         {wide && <IconButton icon="bag" label="Bag" badge={store.bag.count.value} onClick={() => store.open('bag')} testid="open-bag" />}
         <AccountMenu />
       </div>

@@ -18,9 +18,8 @@ export function Avatar(props: { name: string; seed?: string; size?: number }) {
     <span
       class={`avatar hue-${hueOf(seed)}`}
       style={{ width: `${size}px`, height: `${size}px`, fontSize: `${Math.round(size * 0.38)}px` }}
+      data-initials={initials(name)}
       aria-hidden="true"
-    >
-      {initials(name)}
-    </span>
+    />
   );
 }

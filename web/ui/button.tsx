@@ -97,7 +97,7 @@ export function IconButton(props: IconButtonProps) {
       data-testid={testid}
     >
       <Icon name={icon} size={size === 's' ? 16 : 21} fill={fill} />
-      {badge ? <span class="count" aria-hidden="true">{badge > 99 ? '99+' : badge}</span> : null}
+      {badge ? <span class="count" data-count={badge > 99 ? '99+' : badge} aria-hidden="true" /> : null}
     </button>
   );
 }

@@ -181,7 +181,7 @@ export function Choices<T extends string>(props: {
               onChange={() => onValue(option.value)}
             />
             <span>
-              {option.label}
+              <b>{option.label}</b>
               {option.note && <small>{option.note}</small>}
             </span>
           </label>

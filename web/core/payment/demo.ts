@@ -138,7 +138,7 @@ function askBank(question: string): Promise<boolean> {
   const title = make('h2', { id: 'bank-title' }, question);
   const dialog = make(
     'dialog',
-    { className: 'dialog dialog-dialog size-s bank' },
+    { className: 'dialog size-s bank' },
     make(
       'div',
       { className: 'dialog-box' },
