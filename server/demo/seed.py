@@ -275,11 +275,15 @@ class _Seed:
                 home = {
                     "name": NAMES["viewer"],
                     "line1": "Lindenstraße 12",
+                    "line2": "",
                     "city": "Berlin",
+                    "region": "",
                     "postal_code": "10969",
                     "country": "DE",
+                    "phone": "",
+                    "is_default": True,
                 }
-                await addresses.add_address(db, user_id, home | {"is_default": True})
+                await addresses.add_address(db, user_id, home)
 
     async def _card(self, user_id: str, email: str) -> None:
         """A card that pays, saved as a buyer's browser would; not where Stripe itself is configured."""

@@ -37,6 +37,7 @@ class _Kept:
 
     def __init__(self, name: str, start: Start, tell: Callable[[str], None]) -> None:
         self.name = name
+        self.followers: list[_Kept] = []
         self._start = start
         self._tell = tell
         self.running: Running | None = None
@@ -65,8 +66,15 @@ class _Kept:
         try:
             self.running = await self._start()
             self._tell(f"{self.name} is back")
+            for follower in self.followers:
+                follower.renew()
         except StartError as error:
             self._tell(f"{self.name} can't start: {error}")
+
+    def renew(self) -> None:
+        """End it, so that it is started again."""
+        if self.running and self.running.process.poll() is None:
+            self.running.process.terminate()
 
     async def end(self) -> None:
         if self._watch:
@@ -105,6 +113,11 @@ class Supervisor:
         for group in reversed(self._groups):
             await asyncio.gather(*(kept.end() for kept in group))
         self._groups.clear()
+
+    def follow(self, leader: str, follower: str) -> None:
+        """Whenever `leader` had to be started again, start `follower` again, too."""
+        named = {kept.name: kept for group in self._groups for kept in group}
+        named[leader].followers.append(named[follower])
 
     def hurry(self, spare: frozenset[str]) -> None:
         """Kill at once whatever still runs, apart from `spare`: somebody asked twice."""

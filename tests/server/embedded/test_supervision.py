@@ -84,6 +84,17 @@ async def test_what_dies_is_started_again(tmp_path: Path, supervisor: Supervisor
     assert any("web ended (code -9)" in line for line in told)
 
 
+async def test_a_follower_is_renewed_when_its_leader_was(tmp_path: Path, supervisor: Supervisor) -> None:
+    await supervisor.start(
+        _starter(_program(tmp_path, name="stream")), _starter(_program(tmp_path, name="show"))
+    )
+    supervisor.follow("stream", "show")
+    first = supervisor.pids()
+    os.kill(first["stream"], signal.SIGKILL)
+    await _until(lambda: supervisor.pids().get("show", first["show"]) != first["show"])
+    assert supervisor.pids()["stream"] != first["stream"]
+
+
 async def test_a_failed_first_start_tells_the_end_of_the_log(tmp_path: Path, supervisor: Supervisor) -> None:
     with pytest.raises(StartError) as caught:
         await supervisor.start(
