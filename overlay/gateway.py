@@ -110,11 +110,13 @@ class Overlay:
         self._snapshot: tuple[Snapshot | None, Raw] = (None, Raw())
         self._server: Server | None = None
         self._draining = False
+        self.port = settings.port
 
     async def start(self) -> None:
         """Listens, also while the store is down: `/healthz` then says so. Raises CannotListen."""
         settings = self._settings
         listening = _listen(settings.host, settings.port, settings.send_buffer_bytes)
+        self.port = int(listening.getsockname()[1])
         try:
             await self._log.load_library()
         except LogUnavailable as error:
@@ -134,11 +136,6 @@ class Overlay:
             close_timeout=3,
         )
         logger.info("listening on %s:%s", settings.host, self.port)
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def drain(self) -> None:
         """Take nobody in, ask everybody to come back elsewhere, see purchases through."""

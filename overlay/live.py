@@ -26,6 +26,7 @@ from overlay.messages import AnyEvent, Offset, ShowId, Snapshot
 from overlay.moderation import RANK
 from overlay.ports import Actor, Shop
 from overlay.room import apply, opened
+from overlay.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +70,7 @@ class LiveRoom:
         self._tasks = [asyncio.create_task(self.fanout.run()), asyncio.create_task(self._follow())]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     # --- members ---
 

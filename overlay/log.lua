@@ -36,8 +36,8 @@ local function append(keys, args)
   end
   if args[5] ~= '' and tonumber(args[5]) ~= head.number then return { -1, head.epoch, head.number } end
   local number = head.number + 1
-  redis.call('HSET', keys[1], 'epoch', head.epoch, 'number', number)
   redis.call('XADD', keys[2], 'MAXLEN', '~', args[6], number .. '-0', 'id', args[1], 'body', args[2])
+  redis.call('HSET', keys[1], 'epoch', head.epoch, 'number', number)
   redis.call('SET', keys[4], head.epoch .. ' ' .. number, 'PX', args[7])
   renew(args[8], { keys[1], keys[2], keys[3] })
   redis.call('PUBLISH', args[3], head.epoch .. '\n' .. number .. '\n' .. args[1] .. '\n' .. args[2])

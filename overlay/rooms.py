@@ -24,6 +24,7 @@ from overlay.messages import CloseCode, OrderView, Personal, Pulse, ShowId
 from overlay.metrics import Metrics
 from overlay.ports import Actor, Shop
 from overlay.session import Session
+from overlay.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,7 @@ class Rooms:
         self._spawn(self._pulse())
 
     async def stop(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end([*self._tasks, *self._opening.values()])
         for show_id in tuple(self._rooms):
             await self._close(show_id)
 
