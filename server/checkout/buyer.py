@@ -10,6 +10,7 @@ from server.checkout.answers import refusal, view_of
 from server.checkout.gatekeeper import Gatekeeper
 from server.checkout.ports import Gate, GateDown, Gateway, Orders, StockShort
 from server.checkout.settle import Settler
+from server.checkout.tap import HOLD_MS
 from server.payments.outcomes import Cancelled, NotCancellable, PaymentError
 from server.shop import settlement
 from server.shop.allocation import LineRefused
@@ -20,7 +21,6 @@ from server.shop.orders import OrderState
 from server.shop.record import OrderRecord
 
 _LOG = logging.getLogger("hawker.checkout.buyer")
-HOLD_MS = 15_000
 
 
 class Buyer:
@@ -34,9 +34,12 @@ class Buyer:
         gateway: Gateway,
         settler: Settler,
         charge: Callable[[OrderId, int], object],
+        *,
+        hold_ms: int = HOLD_MS,
     ) -> None:
         self._orders, self._gate, self._gatekeeper = orders, gate, gatekeeper
         self._gateway, self._settler, self._charge = gateway, settler, charge
+        self._hold_ms = hold_ms
 
     async def order(self, order_id: OrderId, user_id: UserId) -> OrderRecord:
         """The buyer's own order. Raises Refusal `no_such_order`."""
@@ -123,7 +126,7 @@ class Buyer:
         shop_id, lines = ShopId(order.shop_id), [(line.variant_id, line.quantity) for line in order.lines]
         for _ in range(2):
             try:
-                answer = await self._gate.reserve(shop_id, OrderId(order.id), user_id, lines, HOLD_MS)
+                answer = await self._gate.reserve(shop_id, OrderId(order.id), user_id, lines, self._hold_ms)
                 if isinstance(answer, GateClosed):
                     await self._gatekeeper.open(shop_id, answer.variant_ids)
                     continue

@@ -16,7 +16,7 @@ from server.checkout.ports import Gateway
 from server.checkout.room_shop import RoomShop
 from server.checkout.settle import ACTION_DEADLINE_S, Settler
 from server.checkout.shopkeeper import Shopkeeper
-from server.checkout.tap import Tap
+from server.checkout.tap import HOLD_MS, Tap
 from server.store.inventory import RedisInventory
 from server.store.orders import OrderStore
 from server.store.payments import PaymentStore
@@ -35,6 +35,7 @@ class Checkout:
     gateway: Gateway
     gate: RedisInventory
     stock: StockStore
+    writer: OrderWriter
     orders: OrderStore
     payments: PaymentStore
     gatekeeper: Gatekeeper
@@ -60,7 +61,7 @@ def checkout(
     owner: str | None = None,
     lease_s: float = LEASE_S,
     action_deadline_s: float = ACTION_DEADLINE_S,
-    hold_ms: int = 15_000,
+    hold_ms: int = HOLD_MS,
 ) -> Checkout:
     """`redis` must not repeat commands by itself (overlay.log.open_redis)."""
     owner = owner or process_name()
@@ -79,6 +80,7 @@ def checkout(
         gateway=gateway,
         gate=gate,
         stock=stock,
+        writer=writer,
         orders=orders,
         payments=payments,
         gatekeeper=gatekeeper,
@@ -86,7 +88,7 @@ def checkout(
         charger=charger,
         queue=queue,
         tap=tap,
-        buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put),
+        buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put, hold_ms=hold_ms),
         shopkeeper=shopkeeper,
         room_shop=RoomShop(pool, tap, shopkeeper),
     )

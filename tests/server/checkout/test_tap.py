@@ -35,8 +35,8 @@ async def test_one_tap_is_durable_then_paid(world: World) -> None:
     assert (row["tax_minor"], row["shipping_minor"], row["address"]["city"]) == (398, 490, "Berlin")
     told = await world.pool.fetch("SELECT kind, payload FROM outbox ORDER BY id")
     kinds = [row["kind"] for row in told]
-    assert kinds == ["stock", "stock", "personal", "purchased", "order_mail"]
-    assert told[3]["payload"]["first_name"] == "Ada"
+    assert kinds == ["stock", "stock", "stock", "personal", "purchased", "order_mail"]
+    assert told[4]["payload"]["first_name"] == "Ada"
     history = await world.pool.fetch("SELECT kind FROM order_events ORDER BY id")
     assert [row["kind"] for row in history] == ["placed", "paid"]
     await world.assert_books_balance()
