@@ -38,10 +38,15 @@ export class Problem extends Error {
     this.code = body.code ?? 'unknown';
     this.status = body.status ?? 0;
     this.whatToDo = body.what_to_do ?? '';
-    this.fields = body.fields ?? {};
+    this.fields = Object.fromEntries(Object.entries(body.fields ?? {}).map(([name, words]) => [name, forPeople(words)]));
     this.retryAfterS = body.retry_after_s ?? null;
     this.lines = body.lines ?? [];
   }
+}
+
+/** A schema's own words ("Expected `str` of length >= 10") are for programs. */
+function forPeople(words: string): string {
+  return /^Expected|^Object|`/.test(words) ? 'Check this.' : words;
 }
 
 export function offline(): Problem {

@@ -78,7 +78,7 @@ export class WhepPlayer {
       performance.mark('whep-post');
       const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POST_DEADLINE_MS)]);
       const answer = await postOffer(this.options.url, offer.sdp!, this.options.token ?? null, signal);
-      if (this.#peer !== peer) return leave(answer.resource);
+      if (this.#peer !== peer) return leave(answer.resource, this.options.token);
       this.#resource = answer.resource;
       await described;
       await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
@@ -135,7 +135,7 @@ export class WhepPlayer {
     const peer = this.#peer;
     this.#peer = null;
     if (peer) {
-      leave(this.#resource);
+      leave(this.#resource, this.options.token);
       peer.close();
     }
     this.#resource = null;

@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'preact/hooks';
 import { api } from '../../core/api.ts';
-import { asProblem, type Problem } from '../../core/problem.ts';
+import { asProblem, Problem } from '../../core/problem.ts';
 import type { Address, AddressFields } from '../../core/types.ts';
 import { Button } from '../button.tsx';
 import { Field, Select } from '../field.tsx';
@@ -28,6 +28,13 @@ export function addressLine(address: AddressFields): string {
     .join(', ');
 }
 
+/** What is missing, said before anything is sent. */
+function faults(fields: AddressFields): Record<string, string> | null {
+  const needed = { name: 'Enter a name.', line1: 'Enter street and number.', postal_code: 'Enter the postal code.', city: 'Enter the city.' };
+  const found = Object.entries(needed).filter(([name]) => !fields[name as keyof typeof needed]?.trim());
+  return found.length ? Object.fromEntries(found) : null;
+}
+
 export function AddressForm(props: { address?: Address; onDone: (address: Address) => void; submit?: string }) {
   const { address, onDone, submit: label = 'Save address' } = props;
   const [fields, setFields] = useState<AddressFields>(
@@ -52,6 +59,8 @@ export function AddressForm(props: { address?: Address; onDone: (address: Addres
   const submit = async (event: Event) => {
     event.preventDefault();
     if (busy) return;
+    const missing = faults(fields);
+    if (missing) return setProblem(new Problem({ code: 'incomplete', fields: missing }));
     setBusy(true);
     setProblem(null);
     try {

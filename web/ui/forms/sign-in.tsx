@@ -1,11 +1,23 @@
 import { useState } from 'preact/hooks';
 import { api } from '../../core/api.ts';
-import { asProblem, type Problem } from '../../core/problem.ts';
+import { asProblem, Problem } from '../../core/problem.ts';
 import type { Me } from '../../core/types.ts';
 import { Button } from '../button.tsx';
 import { Field } from '../field.tsx';
 import { me } from '../session.ts';
 import { ProblemNote } from '../status.tsx';
+
+const PASSWORD_LEAST = 10;
+
+/** What is missing, said before anything is sent. */
+function faults(up: boolean, form: { email: string; password: string; name: string }): Record<string, string> | null {
+  const found: Record<string, string> = {};
+  if (up && !form.name.trim()) found['display_name'] = 'Enter your name.';
+  if (!/^\s*[^@\s]+@[^@\s]+\s*$/.test(form.email)) found['email'] = 'Enter your e-mail address.';
+  if (!form.password) found['password'] = 'Enter your password.';
+  else if (up && form.password.length < PASSWORD_LEAST) found['password'] = `At least ${PASSWORD_LEAST} characters.`;
+  return Object.keys(found).length ? found : null;
+}
 
 /** Signs in or up, wherever it stands: the account page or a sheet over the video. */
 export function SignInForm(props: { start?: 'in' | 'up'; onDone: (person: Me) => void }) {
@@ -20,6 +32,8 @@ export function SignInForm(props: { start?: 'in' | 'up'; onDone: (person: Me) =>
   const submit = async (event: Event) => {
     event.preventDefault();
     if (busy) return;
+    const missing = faults(up, { email, password, name });
+    if (missing) return setProblem(new Problem({ code: 'incomplete', fields: missing }));
     setBusy(true);
     setProblem(null);
     try {
@@ -73,7 +87,7 @@ export function SignInForm(props: { start?: 'in' | 'up'; onDone: (person: Me) =>
         onValue={setPassword}
         autocomplete={up ? 'new-password' : 'current-password'}
         required
-        hint={up ? 'At least 10 characters.' : undefined}
+        hint={up ? `At least ${PASSWORD_LEAST} characters.` : undefined}
         problem={problem?.fields['password']}
         testid="password"
       />
