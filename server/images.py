@@ -168,7 +168,7 @@ class ObjectImages:
             async with asyncio.timeout(_STORE_DEADLINE_S):
                 found = await obstore.get_async(self._store, key)
                 return bytes(await found.bytes_async())
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError, ValueError):  # ValueError: not a key at all
             return None
         except BaseError as error:
             raise _trouble(error) from error

@@ -1,6 +1,6 @@
 """Mail on its way: by SMTP where a server is set, else as `.eml` files that any mail program opens.
 
-Routes and checkout put mail into the outbox; the worker gives what it finds there to `MailDelivery`.
+Routes and checkout put mail into the outbox; the worker gives what it finds there to `Mailer.deliver`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ import aiosmtplib
 import uuid_utils
 
 from server.letters import letter
-from server.order_letters import order_letter
-from server.store.pool import Pool, transaction
 
 _DEADLINE_S = 30.0
 
@@ -63,23 +61,6 @@ class Mailer:
         message.set_content(written.text)
         message.add_alternative(written.html, subtype="html")
         return message
-
-
-class MailDelivery:
-    """What the worker calls for outbox rows of kind `mail`: {letter, to, values}, or {template, order_id}."""
-
-    def __init__(self, mailer: Mailer, pool: Pool, public_url: str) -> None:
-        self._mailer, self._pool, self._public_url = mailer, pool, public_url
-
-    async def deliver(self, payload: Mapping[str, Any]) -> None:
-        """Raises MailRefused (drop it), OSError (try later), KeyError (a row of an unknown kind: drop it)."""
-        if "letter" in payload:
-            await self._mailer.deliver(payload)
-            return
-        async with transaction(self._pool) as db:
-            written = await order_letter(db, payload, self._public_url)
-        if written is not None:
-            await self._mailer.deliver(written)
 
 
 @dataclass(frozen=True, slots=True)

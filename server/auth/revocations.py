@@ -25,6 +25,11 @@ async def revoked(db: Connection, session_ids: Sequence[str]) -> None:
 async def announce(redis: Redis, session_ids: Sequence[str]) -> None:
     """Tell now. Failing is no harm: the outbox tells, too."""
     with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(_DEADLINE_S):
-            for session_id in session_ids:
-                await redis.publish(CHANNEL, session_id)
+        await publish(redis, session_ids)
+
+
+async def publish(redis: Redis, session_ids: Sequence[str]) -> None:
+    """What the worker calls for outbox rows of kind `session_revoked`. Raises RedisError, TimeoutError."""
+    async with asyncio.timeout(_DEADLINE_S):
+        for session_id in session_ids:
+            await redis.publish(CHANNEL, session_id)

@@ -97,12 +97,9 @@ async def test_nobody_becomes_an_owner_by_signing_up(web: Web) -> None:
 
 
 async def test_owner_create_can_be_run_again_to_set_a_password(web: Web) -> None:
-    await create_owner(
-        web.deps.pool, "boss@example.com", "Boss", "the first password", web.deps.accounts.passwords
-    )
-    await create_owner(
-        web.deps.pool, "boss@example.com", "Boss", "the second password", web.deps.accounts.passwords
-    )
+    passwords = web.deps.accounts.passwords
+    for password in ("the first password", "the second password"):
+        await create_owner(web.deps.pool, "boss@example.com", "Boss", password, passwords)
     answer = await web.browser().post(
         "/api/auth/sign-in", json={"email": "boss@example.com", "password": "the second password"}
     )

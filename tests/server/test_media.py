@@ -1,0 +1,87 @@
+"""Where clients are sent: the registry of media nodes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from overlay.log import open_redis
+from server.media import Carried, Node, NodeRegistry, Picture, RedisAdmission, choose, summed
+from server.tickets import MediaTicket, RoomTicket, Tickets
+from stream.ports import BroadcastId, BroadcastState, Purpose
+
+LIVE, AWAY, IDLE = BroadcastState.LIVE, BroadcastState.AWAY, BroadcastState.IDLE
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_redis(redis_url) as client:
+        yield client
+
+
+def node(name: str, **shows: tuple[BroadcastState, int]) -> Node:
+    return Node(name, f"http://{name}", {id: Carried(*carried) for id, carried in shows.items()})
+
+
+def test_viewers_go_where_the_picture_is_and_fewest_watch() -> None:
+    nodes = [node("a"), node("b", s=(LIVE, 9)), node("c", s=(LIVE, 2)), node("d", s=(IDLE, 0))]
+    assert choose(nodes, "s", Purpose.VIEW) is nodes[2]
+
+
+def test_a_publisher_comes_back_to_its_node() -> None:
+    nodes = [node("a"), node("b", s=(AWAY, 9)), node("c", s=(IDLE, 2))]
+    assert choose(nodes, "s", Purpose.PUBLISH) is nodes[1]
+
+
+def test_early_viewers_and_the_publisher_meet() -> None:
+    nodes = [node(name) for name in "abcdefgh"]
+    for show in map(str, range(50)):
+        assert choose(nodes, show, Purpose.VIEW) is choose(list(reversed(nodes)), show, Purpose.PUBLISH)
+    assert len({choose(nodes, str(n), Purpose.VIEW).id for n in range(200)}) == len(nodes)  # type: ignore[union-attr]
+    waiting = [node("a"), node("b", s=(IDLE, 1)), node("c")]
+    assert choose(waiting, "s", Purpose.PUBLISH) is waiting[1]
+
+
+def test_without_nodes_there_is_none() -> None:
+    assert choose([], "s", Purpose.VIEW) is None
+
+
+def test_a_picture_over_all_nodes() -> None:
+    seen = summed([node("a", s=(LIVE, 3), t=(IDLE, 1)), node("b", s=(AWAY, 4))])
+    assert seen == {"s": Picture(LIVE, 7), "t": Picture(IDLE, 1)}
+
+
+async def test_nodes_come_and_go(redis: Redis) -> None:
+    registry = NodeRegistry(redis)
+    assert await registry.nodes() == []
+    await registry.beat("a", "http://a", {BroadcastId("s"): (LIVE, 2)})
+    await registry.beat("b", "http://b", {})
+    assert {n.id for n in await registry.nodes()} == {"a", "b"}
+    assert await registry.pictures() == {"s": Picture(LIVE, 2)}
+    await registry.leave("b")
+    assert [n.id for n in await registry.nodes()] == ["a"]
+    assert 0 < await redis.pttl("hawker:node:a") <= 10_000
+    await redis.delete("hawker:node:a")  # it died
+    assert await registry.nodes() == []
+
+
+async def test_a_list_of_shows_survives_redis() -> None:
+    async with open_redis("redis://127.0.0.1:9") as nowhere:
+        assert await NodeRegistry(nowhere).pictures_or_none() == {}
+
+
+async def test_admission_takes_media_tickets_once(redis: Redis) -> None:
+    tickets = Tickets(redis)
+    admission = RedisAdmission(tickets)
+    token = await tickets.issue(MediaTicket("s", "publish", "key:1", "ab" * 32))
+    assert token not in str(await redis.keys())
+    grant = await admission.redeem(token)
+    assert grant is not None
+    assert (grant.broadcast, grant.purpose, grant.credential) == ("s", Purpose.PUBLISH, "key:1")
+    assert grant.bearer_sha256 == bytes.fromhex("ab" * 32)
+    assert await admission.redeem(token) is None
+    room = await tickets.issue(RoomTicket("s", None, None, "guest"))
+    assert await admission.redeem(room) is None
+    assert await admission.redeem("garbage") is None
