@@ -112,6 +112,7 @@ class Fanout:
     async def _write_next(self) -> None:
         if self._must_reset:
             self._must_reset = False
+            self._waiting.clear()  # the snapshot holds them
             self._newcomers.clear()
             await self._write_all(frame(Reset(snapshot=self._snapshot())), ())
             return
