@@ -21,10 +21,11 @@ What is older than the window is refused as `stale`. One key can't be opened twi
 repeat what the first did. Where RTX is negotiated it has an SSRC and sequence of its own and needs none of
 this.
 
-**Bounds.** The queue holds `max_queued_frames`; a frame (or resend, or RTCP packet) that finds it full is
-dropped whole, for everyone, and counted as `queue_full`: what is behind can't be caught up by queueing more.
-When the socket is full, the sender waits up to `WAIT_MS` a burst and then drops that lane's frame to its end
-(`blocked`). Commands that open, number, move and close lanes are never dropped; they are as few as the lanes.
+**Bounds.** A frame or resend whose turn comes later than `LATE_S` is dropped whole, for everyone, and
+counted as `late`: a live picture can't be caught up by queueing more. The queue holds `max_queued_frames`,
+frames and RTCP packets; what finds it full is dropped too (`queue_full`). When the socket is full, the
+sender waits up to `WAIT_MS` a burst and then drops that lane's frame to its end (`blocked`). Commands that
+open, number, move and close lanes are never dropped; they are as few as the lanes.
 
 **Pace.** A keyframe of 50 and more packets in one go overruns the queue of a home router. It leaves in bursts
 of `BURST` packets a viewer, all viewers in turn, `PACE_S` apart at least; other shows go on meanwhile
@@ -66,6 +67,8 @@ JOINED = 24
 """Packets that frames which waited together may have, to leave as one burst."""
 PACE_S = 0.003
 """Between the starts of two bursts: 16 packets in 3 ms are some 50 Mbit/s."""
+LATE_S = 0.5
+"""Longest wait for the sender thread: what is older has been asked for again, or been given up."""
 WAIT_MS = 20
 """Longest wait for room in the socket, a burst: less than the time between two frames."""
 MAX_PADDING = 64
@@ -107,7 +110,7 @@ class Numbering:
 
 @dataclass(slots=True)
 class FanoutStats:
-    """Counts since the start; packets and drops are a lane's, so one packet to 500 viewers counts 500."""
+    """Counts since the start; packets are a lane's, so one packet to 500 viewers counts 500."""
 
     native: bool
     gso: bool
@@ -117,7 +120,8 @@ class FanoutStats:
     octets: int = 0
     """UDP payload, sealed."""
     drops: dict[str, int] = field(default_factory=dict)
-    """By cause: queue_full, blocked, unreachable, reused, stale, unnumbered, malformed."""
+    """By cause. Whole frames: late, queue_full; a lane's packets: blocked, unreachable, reused, stale,
+    unnumbered, malformed."""
     last_fanout_s: float = 0.0
     sum_fanout_s: float = 0.0
     """From taking a frame off the queue to its last packet's send, pauses of the pace included."""
@@ -130,6 +134,7 @@ class _Frame:
     packets: tuple[bytes, ...]
     kinds: bytes
     numbers: plain.Numbers | None
+    offered: float = field(default_factory=time.perf_counter)
     sizes: list[int] = field(default_factory=list)
     frames: int = 1
     id: int = 0
@@ -170,7 +175,7 @@ class Fanout:
     """
 
     def __init__(
-        self, sock: socket.socket, *, native: bool | None = None, max_queued_frames: int = 256
+        self, sock: socket.socket, *, native: bool | None = None, max_queued_frames: int = 2048
     ) -> None:
         self._family = sock.family
         self._native = native_path is not None if native is None else native
@@ -182,7 +187,7 @@ class Fanout:
         self._keys: set[bytes] = set()
         self._key_of: dict[Lane, bytes] = {}
         self._stats = FanoutStats(
-            self._native, self._sender.gso, drops=dict.fromkeys((*_DROPS, "queue_full"), 0)
+            self._native, self._sender.gso, drops=dict.fromkeys((*_DROPS, "late", "queue_full"), 0)
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fanout", daemon=True)
@@ -334,6 +339,9 @@ class Fanout:
         """One burst of the frame; the rest is put back, to go on in its time."""
         now = time.perf_counter()
         if not frame.sent:
+            if now - frame.offered > LATE_S:
+                self._stats.drops["late"] += 1
+                return
             self._begin(frame, lanes, now)
         size = JOINED if len(frame.packets) <= JOINED and frame.frames > 1 else BURST
         burst = slice(frame.sent, frame.sent + size)

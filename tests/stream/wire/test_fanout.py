@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import select
 import socket
 import struct
 import threading
@@ -536,6 +537,21 @@ def test_a_full_queue_drops_whole_frames_and_says_so() -> None:
     wire.close()
 
 
+def test_what_waited_too_long_is_dropped_when_its_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    wire = Wire("plain", gate)
+    lane = wire.lane()
+    wire.fanout.send(1, [packet(1)], [lane])
+    until(lambda: wire.fanout.stats().queued == 0)
+    wire.fanout.send(1, [packet(2)], [lane])
+    wire.fanout.send(1, [packet(3)], [lane])
+    monkeypatch.setattr(subject, "LATE_S", 0.0)
+    gate.open.set()
+    assert wire.dropped() == {"late": 2}
+    assert wire.settled().packets == 1
+    wire.close()
+
+
 def test_a_full_socket_is_waited_for_and_then_drops_to_the_frames_end() -> None:
     gate = Gate()
     wire = Wire("plain", gate)
@@ -554,13 +570,19 @@ def test_a_full_socket_is_waited_for_and_then_drops_to_the_frames_end() -> None:
 def full_pipe() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A socket with no room. TCP takes the same calls and ignores addresses, and can be filled."""
     listener = socket.create_server(("127.0.0.1", 0))
-    pipe = socket.create_connection(listener.getsockname())
+    listener.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
+    )  # a size of our own: the kernel won't grow it
+    pipe = socket.socket()
+    pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    pipe.connect(listener.getsockname())
     drain, _ = listener.accept()
     listener.close()
     pipe.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            pipe.send(bytes(65536))
+    while select.select([], [pipe], [], 0.1)[1]:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                pipe.send(bytes(1024))
     yield pipe, drain
     pipe.close()
     drain.close()
@@ -574,7 +596,7 @@ def test_native_drops_to_the_frames_end_when_the_socket_stays_full(
     started = time.monotonic()
     wire.fanout.send(1, [packet(i, bytes(1000)) for i in range(2 * subject.BURST)], lanes)
     assert wire.dropped() == {"blocked": 2 * subject.BURST * 20}
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5.0
     wire.close()
 
 

@@ -1,0 +1,102 @@
+"""The load clients against a real node, and the commands' last line."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from loadtests.node import NoObserver, OpenAdmission, running_node
+from loadtests.peer import Identity
+from loadtests.publisher import Publisher
+from loadtests.signalling import RefusedError, post
+from loadtests.stream import Shape
+from loadtests.viewers import Crowd
+from stream.node import Node, NodeSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    made = Node(NodeSettings(), OpenAdmission(), NoObserver())
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def url(node: Node, kind: str, ticket: str) -> str:
+    return f"http://127.0.0.1:{node.http_port}/{kind}?ticket={ticket}"
+
+
+async def test_a_crowd_sees_what_the_publisher_sends(node: Node) -> None:
+    publisher = Publisher(
+        Identity(), Shape(bitrate=600_000, keyframe_packets=20), ignore_pli=True, pace=50_000_000
+    )
+    on_air = asyncio.Event()
+    publishing = asyncio.create_task(publisher.run(url(node, "whip", "publish"), "", 3.0, on_air))
+    await asyncio.wait_for(on_air.wait(), 10)
+    crowd = Crowd(url(node, "whep", "view"), "", viewers=6, sample=2)
+    async with aiohttp.ClientSession() as crowd.http:
+        reports = asyncio.create_task(crowd.report())
+        await crowd.join(50)
+        await asyncio.sleep(1.0)
+        reports.cancel()
+        figures = crowd.figures()
+        await crowd.leave()
+    await publishing
+    assert (figures["viewers"], figures["failed"], figures["sample"], figures["no_picture"]) == (6, 0, 2, 0)
+    assert (figures["lost"], figures["repeated"], figures["reordered"]) == (0, 0, 0)
+    assert len(node.sessions) == 0
+
+
+async def test_a_refusal_carries_its_status(node: Node) -> None:
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(RefusedError) as refused:
+            await post(http, url(node, "whep", "wrong"), "", "v=0\r\n")
+    assert refused.value.status in (400, 401, 403, 422)
+
+
+async def test_a_crowd_that_is_refused_says_why(node: Node) -> None:
+    crowd = Crowd(url(node, "whep", "wrong"), "", viewers=2, sample=1)
+    async with aiohttp.ClientSession() as crowd.http:
+        await crowd.join(100)
+    assert len(crowd.failures) == 2
+    assert crowd.figures()["viewers"] == 0
+
+
+def last_line(*arguments: str) -> dict[str, object]:
+    run = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    figures: dict[str, object] = json.loads(run.stdout)
+    return figures
+
+
+def test_bench_fanout_ends_with_its_figures() -> None:
+    figures = last_line("loadtests.fanout", "--viewers", "5", "--seconds", "0.3", "--json")
+    assert {"viewers", "ratio", "us_per_packet", "sendmmsg_us_per_packet", "drops"} <= figures.keys()
+    assert figures["drops"] == 0
+
+
+def test_the_commands_run_against_a_node() -> None:
+    with running_node() as node:
+        whip, whep = node.url("whip"), node.url("whep")
+        publisher = subprocess.Popen(
+            [sys.executable, "-m", "loadtests.publisher", whip, "--seconds", "2", "--json"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        viewers = last_line(
+            "loadtests.viewers", whep, "--viewers", "3", "--sample", "1", "--seconds", "1", "--json"
+        )
+        published, _ = publisher.communicate(timeout=30)
+        used = node.used()
+    assert viewers["viewers"] == 3
+    assert json.loads(published)["frames"] == 60
+    assert used["packets"] > 0
