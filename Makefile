@@ -26,6 +26,7 @@ demo: ## A sample shop with a show on air. ARGS="--json --port 9400 --data DIR -
 
 .PHONY: install
 install: $(BUILT) $(PAGES) ## Install what running needs: Python packages, native part, web pages
+	@:
 
 .PHONY: test
 test: check chromium ## Everything CI runs: checks, unit, integration and browser tests

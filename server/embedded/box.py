@@ -159,21 +159,23 @@ async def _migrate(stores: StoreUrls, progress: Progress) -> None:
 
 @contextlib.contextmanager
 def _stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP cancels the work at hand; a second one hurries the stop."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    asked = False
+    """The first SIGINT, SIGTERM or SIGHUP cancels the work at hand; a second Ctrl-C hurries the stop.
 
-    def ask() -> None:
-        nonlocal asked
-        if asked:
-            supervisor.hurry(STORES)
-        elif task:
-            asked = True
+    Only a second Ctrl-C: SIGTERM comes twice when make is ended, from make and from the kernel.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked: set[signal.Signals] = set()
+
+    def ask(number: signal.Signals) -> None:
+        if not asked and task:
             task.cancel()
+        elif number is signal.SIGINT and number in asked:
+            supervisor.hurry(STORES)
+        asked.add(number)
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, ask, number)
     try:
         yield
     finally:

@@ -76,11 +76,14 @@ class _Kept:
         if self.running and self.running.process.poll() is None:
             self.running.process.terminate()
 
-    async def end(self) -> None:
+    async def let_go(self) -> None:
+        """From now on a death is nobody's business."""
         if self._watch:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+
+    async def end(self) -> None:
         if self.running:
             await self.running.stop()
 
@@ -110,6 +113,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop group after group, the last started first; a group's members at the same time."""
+        await asyncio.gather(*(kept.let_go() for group in self._groups for kept in group))
         for group in reversed(self._groups):
             await asyncio.gather(*(kept.end() for kept in group))
         self._groups.clear()
