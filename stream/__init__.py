@@ -1,1 +1,1 @@
-"""The picture: a WebRTC relay that forwards packets and never decodes them. Knows nothing of shops or money."""
+"""The picture: a WebRTC relay that forwards packets and never decodes them. Knows nothing of shops."""

@@ -216,6 +216,8 @@ class Broadcast:
     def leave(self, viewer: BroadcastViewer) -> None:
         self.viewers.pop(viewer, None)
         self._lanes_stale = True
+        if not self.viewers:
+            self._rota.clear()
 
     def request_keyframe(self, now: float) -> None:
         if self.keyframes.ask(now) and self.publisher is not None:

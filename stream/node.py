@@ -61,7 +61,7 @@ class NodeSettings:
 
 
 class Node:
-    """`await start()`, then it serves until `stop()`. After `start`, `http_port` and `udp_port` are the bound ones."""
+    """`await start()`, then it serves until `stop()`; `http_port` and `udp_port` are then the bound ones."""
 
     def __init__(self, settings: NodeSettings, admission: Admission, observer: Observer) -> None:
         self.settings = settings
@@ -71,6 +71,7 @@ class Node:
         self._observer = observer
         self._open: contextlib.AsyncExitStack | None = None
         self._sessions: Sessions | None = None
+        self._fanout: Fanout | None = None
 
     @property
     def sessions(self) -> Sessions:
@@ -78,8 +79,14 @@ class Node:
             raise RuntimeError("node_not_started: await start() first")
         return self._sessions
 
+    @property
+    def fanout(self) -> Fanout:
+        if self._fanout is None:
+            raise RuntimeError("node_not_started: await start() first")
+        return self._fanout
+
     async def start(self) -> None:
-        """UdpPortUnavailableError or HttpPortUnavailableError when a port is taken; nothing is left open then."""
+        """UdpPortUnavailableError or HttpPortUnavailableError, with nothing left open."""
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
             self._open = stack.pop_all()
@@ -183,7 +190,7 @@ class Node:
         return [(host, port or self.udp_port) for host, port in announced]
 
     async def _healthz(self, request: Request) -> Response:
-        stats = self._fanout.stats()
+        stats = self.fanout.stats()
         body = {
             "status": "draining" if self.sessions.is_draining else "ok",
             "parts": {

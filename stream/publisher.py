@@ -127,9 +127,9 @@ class Publisher:
 
     def _source_for(self, announced: Announced, held: Source | None, ssrc: int, now: float) -> Source | None:
         """The source to begin for a new SSRC; None while the one we know still sends."""
-        if held is not None and not held.reception.lost_track:
-            if now - held.reception.last_at < _SOURCE_SILENT_S:
-                return None
+        still_sends = held is not None and now - held.reception.last_at < _SOURCE_SILENT_S
+        if held is not None and still_sends and not held.reception.lost_track:
+            return None
         source = Source(ssrc, announced.codec, announced.track.continuity)
         self._sources[announced.track] = source
         return source

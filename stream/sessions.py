@@ -101,7 +101,7 @@ class Sessions:
         if isinstance(held, Publisher):
             if held.grant.credential != grant.credential:
                 raise ConflictError(
-                    "another publisher is on this broadcast; stop it first, or use its stream key to take over"
+                    "another publisher is on this broadcast; stop it, or use its stream key to take over"
                 )
             held.close("taken_over")
             broadcast = self._broadcast(grant.broadcast)  # one that was never live has gone with it
@@ -220,9 +220,8 @@ class Sessions:
         broadcast = session.broadcast
         if isinstance(session, Viewer):
             self.broadcast_changed(broadcast)
-        elif self.broadcasts.get(broadcast.id) is broadcast and broadcast.state is BroadcastState.IDLE:
-            if broadcast.publisher is None:
-                del self.broadcasts[broadcast.id]
+        elif self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
+            del self.broadcasts[broadcast.id]
 
     def _joined(self, seconds: float) -> None:
         self.totals.on_join(seconds)
@@ -230,6 +229,10 @@ class Sessions:
     @staticmethod
     def _is_over(broadcast: Broadcast, now: float) -> bool:
         return now - broadcast.since > AWAY_S
+
+
+def _never_began(broadcast: Broadcast) -> bool:
+    return broadcast.publisher is None and broadcast.state is BroadcastState.IDLE
 
 
 def _outgoing(broadcast: Broadcast) -> dict[str, Outgoing]:

@@ -1,10 +1,9 @@
 """One viewer session: from the cached keyframe to the live edge, and what it asks for on the way.
 
     joining ── connected, a keyframe is there ──▶ catching up ── GOP replayed ──▶ live
-                                                      ▲                            │
-                                                      └── (a new keyframe) ────────┘ never back: live stays live
 
-While it catches up a viewer reads the GOP at its own pace; live it is one of many lanes of a single send.
+While it catches up a viewer reads the GOP at its own pace; live it is one of many lanes of a single send, and
+stays so until it leaves.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ from .wire.peer import Clock, Handle, Peer
 BURST_PACKETS = 24
 BURST_EVERY_S = 0.004
 """A replayed GOP leaves at some 55 Mbit/s: a second of video in 50 ms, without flooding a home router."""
+ROOM_FRAMES = 64
+"""Replays wait while this much is queued: who has just come must not cost the others a frame."""
 FRESH_S = 4.0
 """A GOP no older than this is replayed without asking the publisher for a newer keyframe."""
 RESEND_RATE = 400.0
@@ -140,10 +141,15 @@ class Viewer:
         if gop.generation != self._generation:
             self.broadcast.request_keyframe(now)
             return
-        left = BURST_PACKETS
+        left = BURST_PACKETS if self._fanout.stats().queued < ROOM_FRAMES else 0
         while left > 0 and self._cursor < len(gop.frames):
-            left -= self._replay(gop.frames[self._cursor])
+            sent = self._replay(gop.frames[self._cursor])
+            if not sent:
+                break
+            left -= sent
             self._cursor += 1
+        if self.lane is None:
+            return
         if self._cursor >= len(gop.frames):
             self._go_live(now)
         else:
@@ -164,13 +170,15 @@ class Viewer:
             self._on_first_frame(self.first_frame_s)
 
     def _replay(self, frame: Frame) -> int:
+        """Packets sent: 0 when there is no room, or the viewer had to go."""
         edge, edge_at = self._edge
         frames_left = edge_at - self._cursor
         delta = squeeze(frame.timestamp, edge, frames_left) if frames_left > 0 else 0
         if not self._number(frame.first_seq, self._sent, delta) or self.lane is None:
-            return 1
+            return 0
         packets = [packet for _, packet in frame.packets]
-        self._fanout.send(VIDEO, packets, (self.lane,), self.broadcast.video.codec_name)
+        if not self._fanout.send(VIDEO, packets, (self.lane,), self.broadcast.video.codec_name):
+            return 0
         self._sent = frame.last_seq
         return len(packets)
 
@@ -208,7 +216,7 @@ class Viewer:
         return self.is_live and current is not None and current.first <= seq
 
     def carry_late(self, carried: Carried) -> None:
-        """A packet that belongs before the viewer's current numbers: under those of its time, or not at all."""
+        """A packet from before the viewer's current numbers: under those of its time, or not at all."""
         span = self._forwarder.covering(carried.seq)
         if span is not None and self.lane is not None and (self.is_live or carried.seq <= self._sent):
             self._repeat(carried.packet, span)

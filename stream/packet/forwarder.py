@@ -1,8 +1,8 @@
 """One viewer's numbering of one track: gapless, whatever it is given of the relay's packets.
 
 A `Span` is a run of packets under one numbering. While a viewer is live its span covers everything; a replay
-of the cached GOP takes a span a frame, because there timestamps are drawn together (see `squeeze`). The spans
-of the last seconds are kept, so that a packet asked for again leaves under the very numbers of the first time.
+of the cached GOP takes a span a frame, because there timestamps are drawn together (see `squeeze`). Spans are
+kept for a while, so that a packet asked for again leaves under the very numbers of the first time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Forwarder:
         return next((span for span in reversed(self._spans) if span.first <= seq), None)
 
     def find(self, out_seq: int, newest: int) -> tuple[int, Span] | None:
-        """The relay's packet behind the viewer's 16-bit `out_seq`; `newest` is the last the viewer was sent."""
+        """The relay's packet behind a viewer's 16-bit `out_seq`; `newest` is the last it was sent."""
         if not self._spans:
             return None
         newest_out = newest + self._spans[-1].seq_delta

@@ -105,7 +105,7 @@ def _two_byte_extension(extensions: bytes, wanted: int) -> bytes | None:
 
 
 def unwrap_rtx(payload: bytes) -> tuple[int, bytes] | None:
-    """The original sequence number and payload inside an RTX payload (RFC 4588 4), None when it is padding."""
+    """Original sequence number and payload inside an RTX payload (RFC 4588 4), None when it is padding."""
     if len(payload) <= 2:
         return None
     return int.from_bytes(payload[:2], "big"), payload[2:]

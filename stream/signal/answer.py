@@ -155,7 +155,7 @@ def one_per_codec(choices: Iterable[Choice], profile_level_id: str) -> list[Choi
 
 
 def _h264_fit(choice: Choice, profile_level_id: str) -> int:
-    """Packets in fragments (mode 1) matter most, then the profile; a decoder takes what its level can't say."""
+    """Packets in fragments (mode 1) matter most, then the profile."""
     if choice.codec is not H264:
         return 0
     parameters = choice.format.parameters

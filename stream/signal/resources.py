@@ -1,7 +1,7 @@
 """WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: parse, ask `Sessions`, answer.
 
-Every error leaves as problem details (RFC 9457) with a stable `code`, in one place (`_problem`). CORS is open:
-what a request may do is in its ticket and its bearer token, never in a cookie.
+Every error leaves as problem details (RFC 9457) with a stable `code`, in one place (`_problem`). CORS is
+open: what a request may do is in its ticket and its bearer token, never in a cookie.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Resources:
         return self._patch(session, request.headers.get("if-match"), await _body(request, FRAGMENT))
 
     def _patch(self, session: Session, if_match: str | None, fragment: str) -> Response:
-        """Trickled candidates are heard out and let go: ICE-lite learns addresses from checks (RFC 8445 2.5)."""
+        """Trickled candidates are let go: ICE-lite learns addresses from checks (RFC 8445 2.5)."""
         if if_match is None:
             raise SignalError("send If-Match with the session's ETag", code="etag_missing", status=428)
         if if_match == "*":

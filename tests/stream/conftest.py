@@ -337,7 +337,10 @@ async def node(admission: Admission, observer: Observer) -> AsyncIterator[Node]:
     running = Node(NodeSettings(), admission, observer)
     await running.start()
     yield running
+    drops = running.fanout.stats().drops
     await running.stop()
+    wrong = {cause: drops[cause] for cause in ("reused", "stale", "unnumbered", "malformed") if drops[cause]}
+    assert not wrong, "the fan-out was given what it must refuse"
 
 
 @pytest.fixture
@@ -349,6 +352,7 @@ async def light(node: Node) -> AsyncIterator[Callable[[], LightPeer]]:
         made.append(LightPeer(node))
         return made[-1]
 
+    make.made = made
     yield make
     for peer in made:
         peer.leave()

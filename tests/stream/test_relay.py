@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+from collections import Counter
 
 import aiohttp
+import pylibsrtp
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
@@ -13,7 +16,10 @@ from stream.node import HttpPortUnavailableError, Node, NodeSettings, UdpPortUna
 from stream.packet import rtcp, rtp
 from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
 from stream.ports import BroadcastState
+from stream.viewer import Viewer
 from stream.wire import ice
+from stream.wire.dtls import Dtls
+from stream.wire.peer import Peer
 
 
 def is_gapless(packets):
@@ -301,6 +307,39 @@ async def test_dtls_close_frees_the_session_and_stop_says_goodbye(node, light, c
     assert len(node.sessions) == 0
     refused = await light().join("view.show")
     assert (refused.status, refused.problem["code"]) == (503, "draining")
+
+
+async def test_who_has_left_leaves_nothing_behind(node, light, camera):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+
+    def alive():
+        gc.collect()
+        kinds = (Viewer, Peer, Dtls, pylibsrtp.Session)
+        return Counter(type(held).__name__ for held in gc.get_objects() if isinstance(held, kinds))
+
+    before, tasks = alive(), len(asyncio.all_tasks())
+    for leave in ("delete", "goodbye") * 3:
+        viewer = await light().join("view.show")
+        await viewer.until(lambda viewer=viewer: len(viewer.video()) >= 15)
+        if leave == "delete":
+            await viewer.delete()
+        else:
+            for datagram in viewer.dtls.close():
+                viewer.send(datagram)
+        viewer.leave()
+        viewer.dtls = viewer._rx = viewer._tx = None
+        del viewer
+    del light.made[1:]
+    for _ in range(50):
+        if alive() == before:
+            break
+        await asyncio.sleep(0.1)
+    assert alive() == before
+    shot.frame()
+    assert len(node.sessions) == 1
+    assert len(asyncio.all_tasks()) <= tasks
+    assert publisher.dtls is not None
 
 
 async def test_ports_in_use_are_named_and_nothing_is_left_open(admission, observer, taken_port):
