@@ -59,8 +59,8 @@ def network_of(client_ip: str) -> str:
 class Limits:
     """Counts tries. `clock` gives seconds, for the windows kept in process."""
 
-    def __init__(self, redis: Redis, clock: Callable[[], float], factor: int = 1) -> None:
-        self._redis, self._clock, self._factor = redis, clock, factor
+    def __init__(self, redis: Redis, clock: Callable[[], float]) -> None:
+        self._redis, self._clock = redis, clock
         self._local: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     async def take(self, limit: Limit, key: str) -> None:
@@ -71,7 +71,7 @@ class Limits:
                 count, left_s = await self._count_in_redis(name, limit)
         except (RedisError, OSError, TimeoutError):
             count, left_s = self._count_here(name, limit)
-        if count > limit.count * self._factor:
+        if count > limit.count:
             wait_s = max(1, math.ceil(left_s))
             raise Problem("rate_limited", f"Try again in {_spoken(wait_s)}.", retry_after_s=wait_s)
 

@@ -90,13 +90,18 @@ def _routes(operations: Sequence[Operation], deps: Deps) -> list[Route]:
 def _route(path: str, by_method: dict[str, Operation], deps: Deps) -> Route:
     async def serve(request: Request) -> Response:
         request.scope["hawker.route"] = path
-        method = "GET" if request.method == "HEAD" else request.method
+        operation = by_method.get("GET" if request.method == "HEAD" else request.method)
         try:
-            return await by_method[method].serve(request, deps)
+            if operation is None:
+                raise HTTPException(405, headers={"allow": ", ".join(sorted(by_method))})
+            return await operation.serve(request, deps)
         except Exception as error:
             return await errors.handle(request, error)
 
-    return Route(path, serve, methods=list(by_method))
+    return Route(path, serve, methods=_EVERY_METHOD)
+
+
+_EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def _page_routes(pages: Pages) -> list[Route]:
@@ -107,5 +112,5 @@ def _page_routes(pages: Pages) -> list[Route]:
         request.scope["hawker.route"] = "file"
         return pages.respond(request)
 
-    api = Route("/api/{rest:path}", nothing, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-    return [api, Route("/{rest:path}", page, methods=["GET"])]
+    missing = [Route(path + "/{rest:path}", nothing, methods=_EVERY_METHOD) for path in ("/api", "/media")]
+    return [*missing, Route("/{rest:path}", page, methods=["GET"])]

@@ -66,7 +66,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
 def _convertor_schema(convertor: str) -> dict[str, Any]:
     if convertor == "uuid":
         return {"type": "string", "format": "uuid"}
-    return {"type": "integer"} if convertor == "int" else {"type": "string", "minLength": 1}
+    return {"type": "integer", "minimum": 0} if convertor == "int" else {"type": "string", "minLength": 1}
 
 
 def _query_parameters(operation: Operation, components: dict[str, Any]) -> list[dict[str, Any]]:

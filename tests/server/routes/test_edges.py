@@ -257,7 +257,7 @@ async def test_logs_have_an_id_and_no_secrets(web: Web) -> None:
             f"/api/shows/{show.id}?pass=very-secret",
             headers={"x-request-id": "given-by-proxy", "authorization": "Bearer very-secret"},
         )
-        bad_id = await web.browser().get("/api/me", headers={"x-request-id": "x\u00e4 y"})
+        bad_id = await web.browser().get("/api/me", headers={"x-request-id": "no id; at all"})
     assert answer.headers["x-request-id"] == "given-by-proxy"
     assert len(bad_id.headers["x-request-id"]) == 32
     line = next(line for line in logs if line["event"] == "request")
