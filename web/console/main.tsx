@@ -1,16 +1,19 @@
-import { useEffect } from 'preact/hooks';
-import { loadSession } from '../ui/session.ts';
-import { Shell } from '../ui/shell.tsx';
+import '../ui/desk/desk.css';
+import './console.css';
+import { DeskStore, showIdOf } from '../ui/desk/store.ts';
+import { Gate } from '../ui/desk/gate.tsx';
 import { start } from '../ui/start.tsx';
-import { Skeleton, toastProblem } from '../ui/status.tsx';
+import { Page } from './page.tsx';
 
-function Page() {
-  useEffect(() => void loadSession().catch(toastProblem), []);
-  return (
-    <Shell>
-      <Skeleton height="8rem" />
-    </Shell>
-  );
-}
+const store = new DeskStore({
+  showId: showIdOf(location.pathname),
+  admits: (can) => can.produce || can.moderate || can.host,
+  title: 'Console',
+});
+void store.load();
 
-start(<Page />);
+start(
+  <Gate store={store} place="Console" wants="It takes the role of a producer, moderator or host.">
+    <Page store={store} />
+  </Gate>,
+);

@@ -38,6 +38,12 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
     setPlace(FOLLOWING);
     setChosen(null);
   };
+  /** After acting on a row: on with the newest, unless the reader had scrolled up to it. */
+  const done = () => {
+    const element = box.current!;
+    setChosen(null);
+    if (element.scrollHeight - element.scrollTop - element.clientHeight < 120) follow();
+  };
 
   useEffect(() => {
     const element = box.current!;
@@ -69,17 +75,19 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
     <div class={`feed ${following ? 'following' : 'reading'}`}>
       <div class="feed-head">
         {!over && <h2>Comments</h2>}
-        <Button
-          size="s"
-          kind="quiet"
-          icon={following ? 'pause' : 'play'}
-          aria-pressed={!following}
-          testid="pause-comments"
-          onClick={following ? read : follow}
-        >
-          {following ? 'Pause' : 'Resume'}
-          <span class="visually-hidden"> comments</span>
-        </Button>
+        {feed.length > 0 && (
+          <Button
+            size="s"
+            kind="quiet"
+            icon={following ? 'pause' : 'play'}
+            aria-pressed={!following}
+            testid="pause-comments"
+            onClick={following ? read : follow}
+          >
+            {following ? 'Pause' : 'Resume'}
+            <span class="visually-hidden"> comments</span>
+          </Button>
+        )}
       </div>
       <div
         ref={box}
@@ -108,14 +116,14 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
                 read();
                 setChosen(chosen === row.comment_id ? null : row.comment_id);
               }}
-              onDone={() => setChosen(null)}
+              onDone={done}
             />
           ),
         )}
       </div>
-      {!following && (
+      {newer > 0 && (
         <Button kind="buy" size="s" icon="arrow_down" onClick={follow} testid="new-comments">
-          {newer > 0 ? `${newer > 999 ? '999+' : newer} new` : 'Newest'}
+          {newer > 999 ? '999+' : newer} new
           <span class="visually-hidden"> comments</span>
         </Button>
       )}

@@ -1,4 +1,5 @@
-import { chosen, isPlain, mostOf, totals } from '../core/offer.ts';
+import { useEffect } from 'preact/hooks';
+import { availableIn, chosen, isPlain, mostOf, totals } from '../core/offer.ts';
 import { cardBrand, money } from '../core/format.ts';
 import type { ProductCard, VariantCard } from '../core/protocol.ts';
 import type { Line } from '../core/purchase.ts';
@@ -27,6 +28,10 @@ export function PinCard({ store }: { store: ShowStore }) {
 
 function Pinned({ store, card }: { store: ShowStore; card: ProductCard }) {
   const variant = chosen(card, store.variantOf.value[card.product_id]);
+  // What is shown first stays chosen: a variant that sells out never turns into another under the finger.
+  useEffect(() => {
+    if (variant) store.choose(card.product_id, variant.variant_id);
+  }, [card.product_id]);
   if (!variant) return null;
   return (
     <article class="pin" data-testid="pin" data-product={card.product_id}>
@@ -68,6 +73,7 @@ export function BuyButton(props: {
   const { checkout } = store;
   const line = lineOf(card, variant, quantity);
   const gone = mostOf(variant) < 1;
+  const others = gone && shortcut && availableIn(card) > 0;
   const busy = checkout.purchase.value.step === 'placing' || checkout.purchase.value.step === 'charging';
   return (
     <div class="buy-box" data-shortcut={shortcut ? 'buy' : undefined}>
@@ -75,13 +81,13 @@ export function BuyButton(props: {
         kind="buy"
         size="l"
         wide
-        disabled={gone}
+        disabled={gone && !others}
         busy={busy}
         testid={shortcut ? 'buy' : 'buy-in-sheet'}
         shortcut={shortcut ? 'b' : undefined}
-        onClick={() => checkout.buy([line])}
+        onClick={() => (others ? store.openProduct(card.product_id) : checkout.buy([line]))}
       >
-        {gone ? 'Sold out' : `Buy · ${money(line.unit_price_minor * quantity, card.currency)}`}
+        {others ? 'Sold out · choose another' : gone ? 'Sold out' : `Buy · ${money(line.unit_price_minor * quantity, card.currency)}`}
       </Button>
       {!gone && <PayLine store={store} lines={[line]} />}
     </div>

@@ -91,6 +91,7 @@ function LivePicture({ store }: { store: ShowStore }) {
         muted
         disableRemotePlayback
         data-testid="video"
+        data-moving={moving}
         aria-label={`Live picture: ${show.title}`}
         onResize={(event) => {
           const { videoWidth, videoHeight } = event.currentTarget;

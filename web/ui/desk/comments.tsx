@@ -180,8 +180,6 @@ export function Composer({ store }: { store: DeskStore }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const input = useRef<HTMLInputElement>(null);
-  const now = store.connection?.clock.serverNow() ?? Date.now();
-  const until = mutedUntil(store.room.value, store.you.value?.user_id, now);
   if (!store.may('say')) return null;
 
   const send = async (event: Event) => {
@@ -222,7 +220,7 @@ export function Composer({ store }: { store: DeskStore }) {
         <Icon name="send" size={18} />
       </button>
       <p id="desk-comment-problem" class="desk-composer-problem" role="alert" data-testid="comment-refused">
-        {problem ? sentence(problem) : until !== null ? 'A moderator has muted you.' : ''}
+        {problem && sentence(problem)}
       </p>
     </form>
   );

@@ -1,0 +1,82 @@
+import { Button } from '../ui/button.tsx';
+import { Note } from '../ui/status.tsx';
+import { QUALITIES, type Capture } from './capture.ts';
+import { MICROPHONE_FAULTS } from './preview.tsx';
+import type { Sender } from './sender.ts';
+import { adviceOf, bitrate } from './uplink.ts';
+
+/** What leaves this device, in numbers that keep their places; and, when it is not enough, what to do. */
+export function Uplink({ capture, sender }: { capture: Capture; sender: Sender }) {
+  const stats = sender.state.value === 'live' ? sender.latest.value : null;
+  const wanted = capture.quality.value.height;
+  return (
+    <>
+      <dl class="uplink tabular" aria-label="Uplink" data-testid="uplink" data-state={sender.state.value}>
+        <Figure name="Uplink">{stats && bitrate(stats.bitrate_kbps)}</Figure>
+        <Figure name="Picture">{stats && stats.width > 0 && `${stats.width}×${stats.height}`}</Figure>
+        <Figure name="Frames">{stats && `${Math.round(stats.frames_per_s)} fps`}</Figure>
+        <Figure name="Round trip">{stats?.round_trip_ms != null && `${Math.round(stats.round_trip_ms)} ms`}</Figure>
+        <Figure name="Loss">{stats && `${(stats.lost_fraction * 100).toFixed(1)} %`}</Figure>
+        <Figure name="Codec">{stats?.codec}</Figure>
+      </dl>
+      <Trouble capture={capture} sender={sender} wanted={wanted} />
+    </>
+  );
+}
+
+function Figure(props: { name: string; children: preact.ComponentChildren }) {
+  return (
+    <div>
+      <dt>{props.name}</dt>
+      <dd>{props.children || '–'}</dd>
+    </div>
+  );
+}
+
+function Trouble({ capture, sender, wanted }: { capture: Capture; sender: Sender; wanted: number }) {
+  const state = sender.state.value;
+  if (state === 'retrying')
+    return (
+      <Note tone="warn" alert title="The connection broke" testid="uplink-retrying">
+        {sender.problem.value?.message} Trying again by itself; viewers see “Back in a moment”.
+      </Note>
+    );
+  const advice = state === 'live' ? adviceOf(sender.verdict.value, wanted) : null;
+  if (advice) {
+    const lower = QUALITIES.findLast((quality) => quality.height < wanted);
+    const helps = lower && (sender.verdict.value === 'uplink' || sender.verdict.value === 'device');
+    return (
+      <Note
+        tone="warn"
+        alert
+        title={advice.title}
+        testid={`uplink-${sender.verdict.value}`}
+        action={
+          helps && (
+            <Button size="s" onClick={() => void capture.setQuality(lower)}>
+              Use {lower.height}p
+            </Button>
+          )
+        }
+      >
+        {advice.text}
+      </Note>
+    );
+  }
+  const fault = capture.microphoneFault.value;
+  if (fault && capture.microphoneState.value === 'faulty' && fault !== 'unsupported')
+    return (
+      <Note
+        tone="warn"
+        testid={`microphone-${fault}`}
+        action={
+          <Button size="s" icon="refresh" onClick={() => void capture.openMicrophone('')}>
+            Try again
+          </Button>
+        }
+      >
+        {MICROPHONE_FAULTS[fault]}
+      </Note>
+    );
+  return null;
+}
