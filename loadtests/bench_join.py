@@ -25,7 +25,7 @@ BARS = {"p95_ms": 150.0, "plis_in_a_second": 1}
 
 
 async def join(node: NodeProcess, joins: int, over_s: float) -> Crowd:
-    crowd = Crowd(node.url("whep"), "", viewers=joins, sample=joins)
+    crowd = Crowd(node.url("whep"), "", viewers=joins, sample=joins, only_first=True)
     async with aiohttp.ClientSession() as crowd.http:
         await crowd.join(joins / over_s)
         await asyncio.sleep(LINGER_S)
@@ -47,7 +47,6 @@ def run(joins: int, over_s: float) -> dict[str, Any]:
         "plis_in_a_second": upstream["plis_in_a_second"],
         "joins": len(pictures),
         "failed": joins - len(pictures),
-        "lost": sum(viewer.watch.video.lost for viewer in crowd.watched),
     }
 
 

@@ -2,10 +2,10 @@
 
     python -m loadtests.bench_viewers --json      (make bench-viewers)
 
-Four processes: the node, a publisher with keyframes of 50 packets every 2 s and audio, the crowd, and, before
-them, the fan-out bench, for the CPU that one sealed packet costs on this machine. `cpu_ratio` is the node's
-whole CPU a packet against it. Delays are from the publisher's send of a frame's last packet to its arrival in the
-viewer's socket, as the kernel stamps it.
+Four processes: the node, a publisher with keyframes of 50 packets every 2 s and audio, the crowd, and,
+before them, the fan-out bench, for the CPU that one sealed packet costs on this machine. `cpu_ratio` is the
+node's whole CPU a packet against it. Delays are from the publisher's send of a frame's last packet to its
+arrival in the viewer's socket, as the kernel stamps it.
 """
 
 from __future__ import annotations

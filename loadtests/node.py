@@ -87,7 +87,7 @@ async def _serve() -> None:
 
 
 def _used(node: Node) -> dict[str, Any]:
-    stats = node._fanout.stats()
+    stats = node.fanout.stats()
     return {
         "at_s": time.monotonic(),
         "cpu_s": time.process_time(),

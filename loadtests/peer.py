@@ -63,6 +63,7 @@ class Peer:
         """RTP datagrams read, opened or not."""
         self._loop = asyncio.get_running_loop()
         self._identity = identity
+        self._reads = True
         self._sock: socket.socket | None = None
         self._remote: tuple[str, int] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -103,6 +104,7 @@ class Peer:
 
     def stop_reading(self) -> None:
         """From here on the kernel drops what comes, as soon as a small queue is full."""
+        self._reads = False
         if self._sock is not None:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -211,7 +213,7 @@ class Peer:
 
     def _read(self) -> None:
         for _ in range(64):
-            if self._sock is None:
+            if self._sock is None or not self._reads:
                 return
             try:
                 datagram, ancillary, _, source = self._sock.recvmsg(2048, 64)

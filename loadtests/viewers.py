@@ -15,7 +15,7 @@ import asyncio
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -48,6 +48,8 @@ class Crowd:
     viewers: int
     sample: int
     drain: bool = False
+    only_first: bool = False
+    """The sample looks until its first whole keyframe, then leaves its sockets alone like the others."""
     http: aiohttp.ClientSession = field(init=False)
     inside: list[Viewer] = field(default_factory=list)
     watched: list[Viewer] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Crowd:
             answer = read_answer(text)
             watch = Watch(since_ns=time.time_ns())
             if is_watched:
-                peer.on_rtp = watch.take
+                peer.on_rtp = self._look_once(watch, peer) if self.only_first else watch.take
             peer.start(answer)
             await asyncio.wait_for(asyncio.shield(peer.connected), CONNECT_S)
         except Exception as error:
@@ -86,6 +88,16 @@ class Crowd:
             self.watched.append(viewer)
         elif not self.drain:
             peer.stop_reading()
+
+    @staticmethod
+    def _look_once(watch: Watch, peer: Peer) -> Callable[[bytes, int], None]:
+        def take(packet: bytes, at_ns: int) -> None:
+            watch.take(packet, at_ns)
+            if watch.first_keyframe_ns:
+                peer.on_rtp = None
+                peer.stop_reading()
+
+        return take
 
     async def report(self) -> None:
         """Receiver reports of everyone, each second, evenly; until cancelled."""
