@@ -43,15 +43,17 @@ FIRST_FRAME_PROBE = """
   const send = window.fetch;
   window.fetch = (input, init) => {
     const url = String(input.url ?? input);
-    if (url.includes('/whep/') && (init?.method ?? input.method) === 'POST') window.__whepPost ??= performance.now();
+    const method = init?.method ?? input.method;
+    if (method === 'POST' && url.includes('/whep/')) window.__whepPost ??= performance.now();
     return send(input, init);
   };
-  const watch = () => {
-    const video = document.querySelector('video');
-    if (!video) return requestAnimationFrame(watch);
-    video.requestVideoFrameCallback((now) => { window.__firstFrame = now; });
-  };
-  watch();
+  window.__firstFrame = new Promise((painted) => {
+    const watch = () => {
+      const video = document.querySelector('video');
+      if (video) video.requestVideoFrameCallback(painted); else requestAnimationFrame(watch);
+    };
+    watch();
+  });
 })();
 """
 
@@ -62,7 +64,7 @@ def p95(values: list[float]) -> float:
 
 @contextlib.contextmanager
 def running_demo(data: Path, port: int) -> Iterator[tuple[dict[str, Any], float, int]]:
-    """The demo's line of JSON, its start in seconds and the supervisor's pid; stopped by Ctrl-C at the end."""
+    """The demo's line of JSON, its start in seconds, the supervisor's pid; stopped by Ctrl-C at the end."""
     began = time.monotonic()
     with (data.parent / "demo.log").open("ab") as log:
         process = subprocess.Popen(
@@ -99,7 +101,7 @@ def pss_mb(root: int) -> float:
     return total_kb / 1024
 
 
-# --- the picture ----------------------------------------------------------------------------------------------
+# --- the picture
 
 
 async def first_frames(browser: Browser, viewer_url: str, joins: int) -> list[float]:
@@ -109,20 +111,17 @@ async def first_frames(browser: Browser, viewer_url: str, joins: int) -> list[fl
         page = await context.new_page()
         await page.add_init_script(FIRST_FRAME_PROBE)
         await page.goto(viewer_url)
-        await page.wait_for_function("window.__firstFrame !== undefined", timeout=15_000)
-        took.append(float(await page.evaluate("window.__firstFrame - window.__whepPost")))
+        async with asyncio.timeout(15):
+            took.append(float(await page.evaluate("__firstFrame.then((at) => at - window.__whepPost)")))
         await context.close()
     return took
 
 
 async def blank_page(browser: Browser, origin: str) -> Page:
-    """An empty page on the demo's origin, so that WHIP and WHEP are asked for as its pages do."""
+    """A bare page of the demo's origin, so that WHIP and WHEP are asked for as its own pages do."""
     page = await (await browser.new_context()).new_page()
-    await page.route(
-        "**/glass-bench", lambda route: route.fulfill(body="<body></body>", content_type="text/html")
-    )
-    await page.goto(f"{origin}/glass-bench")
-    await page.add_script_tag(content=GLASS.read_text())
+    await page.goto(f"{origin}/api/config")
+    await page.evaluate(GLASS.read_text())
     return page
 
 
@@ -147,7 +146,7 @@ async def glass_to_glass(browser: Browser, demo: dict[str, Any], seconds: float)
     return statistics.median(relays), statistics.median(floors)
 
 
-# --- the talk and the money -----------------------------------------------------------------------------------
+# --- the talk and the money
 
 
 async def api(client: httpx.AsyncClient, method: str, path: str, body: object = None) -> Any:

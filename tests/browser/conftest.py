@@ -1,0 +1,139 @@
+"""The demo as a person starts it, and a real Chromium in front of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=30",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+_START_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demo's line of JSON, and where its parts keep things."""
+
+    report: dict[str, Any]
+    data: Path
+
+    @property
+    def web_url(self) -> str:
+        return str(self.report["web_url"])
+
+    def account(self, role: str) -> dict[str, str]:
+        return dict(self.report["accounts"][role])
+
+    def environment(self, role: str) -> dict[str, str]:
+        """What a role was told, read from the running process."""
+        raw = Path(f"/proc/{self.report['pids'][role]}/environ").read_bytes()
+        return dict(pair.decode().split("=", 1) for pair in raw.split(b"\0") if b"=" in pair)
+
+
+def _six_free_ports() -> int:
+    """A base with six free ports in a row, as far as anybody can tell."""
+    for _ in range(50):
+        base = random.randrange(22_000, 29_000, 10)
+        try:
+            for port in range(base, base + 6):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise RuntimeError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    scratch = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "server", "demo", "--json", "--port", str(_six_free_ports())]
+    with (scratch / "demo.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--data", str(scratch / "data")], stdout=subprocess.PIPE, stderr=log
+        )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, (scratch / "demo.log").read_text()
+        yield Demo(json.loads(line), scratch / "data")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a browser of their own."""
+
+    context: BrowserContext
+    origin: str
+
+    def open(self, path: str) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(15_000)
+        page.goto(path if path.startswith("http") else f"{self.origin}{path}")
+        return page
+
+    def api(self, method: str, path: str, body: object = None) -> APIResponse:
+        return self.context.request.fetch(
+            f"{self.origin}{path}", method=method, data=body, headers={"Origin": self.origin}
+        )
+
+
+@pytest.fixture
+def visit(demo: Demo, chromium: Browser) -> Iterator[Callable[..., Person]]:
+    """`visit("producer")` is that person, signed in, `visit()` a guest, on a screen of your choice."""
+    opened: list[BrowserContext] = []
+
+    def come(role: str | None = None, *, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Person:
+        context = chromium.new_context(
+            viewport=viewport, color_scheme=scheme, permissions=["camera", "microphone"]
+        )
+        opened.append(context)
+        person = Person(context, demo.web_url)
+        if role is not None:
+            answer = person.api("POST", "/api/auth/sign-in", demo.account(role))
+            assert answer.ok, answer.text()
+        return person
+
+    yield come
+    for context in opened:
+        context.close()
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds: rule, help, and the first place."""
+    page.evaluate(AXE.read_text())  # not a script tag: the pages' content security policy refuses those
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{v['id']}: {v['help']} ({v['nodes'][0]['html'][:160]})" for v in found["violations"]]

@@ -1,0 +1,156 @@
+"""A show runs, whole: broadcast, talk, buy — with real browsers on the running demo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import asyncpg
+import pytest
+import uuid_utils
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Demo, Person
+
+pytestmark = pytest.mark.browser
+Visit = Callable[..., Person]
+
+MOVING = """
+async () => {
+  const video = document.querySelector('video');
+  const canvas = new OffscreenCanvas(48, 48);
+  const pen = canvas.getContext('2d', { willReadFrequently: true });
+  const next = () => new Promise((resolve) => video.requestVideoFrameCallback((_, frame) => {
+    pen.drawImage(video, 0, 0, 48, 48);
+    resolve({ rtp: frame.rtpTimestamp, pixels: [...pen.getImageData(0, 0, 48, 48).data] });
+  }));
+  const frames = [];
+  for (let i = 0; i < 40; i++) frames.push(await next());
+  const steps = frames.slice(1).map((frame, i) => (frame.rtp - frames[i].rtp) >>> 0);
+  const differs = (a, b) => a.pixels.some((value, k) => value !== b.pixels[k]);
+  const changed = frames.slice(1).filter((frame, i) => differs(frame, frames[i]));
+  return { steps, changed: changed.length };
+}
+"""
+
+
+PAINTED = """
+new Promise((painted) => {
+  const look = () => document.querySelector('video')?.videoWidth ? painted() : setTimeout(look, 50);
+  look();
+})
+"""
+
+
+def ask(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end on a loop of its own: Playwright's own loop runs in this thread."""
+    import threading
+
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(asyncio.run(work)))
+    thread.start()
+    thread.join(30)
+    return result[0]
+
+
+async def _query(url: str, sql: str, *arguments: object) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return [dict(row) for row in await connection.fetch(sql, *arguments)]
+    finally:
+        await connection.close()
+
+
+def rows(demo: Demo, sql: str, *arguments: object) -> list[dict[str, Any]]:
+    return list(ask(_query(demo.environment("web")["HAWKER_DATABASE_URL"], sql, *arguments)))
+
+
+def payments(demo: Demo) -> list[dict[str, Any]]:
+    """Every payment intent as the simulator has it."""
+    settings = demo.environment("web")
+    request = urllib.request.Request(
+        f"{settings['HAWKER_STRIPE_API_URL']}/v1/_audit",
+        headers={"Authorization": f"Bearer {settings['HAWKER_STRIPE_SECRET_KEY']}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        audit = json.load(answer)
+    return list(audit.get("payment_intents") or audit["data"])
+
+
+def seen_moving(page: Page) -> None:
+    """Frames follow each other by their RTP time, and what is in them changes."""
+    page.evaluate(PAINTED)
+    seen = page.evaluate(MOVING)
+    assert all(0 < step < 90_000 for step in seen["steps"]), seen["steps"]
+    assert seen["changed"] >= 10
+
+
+def products_of(person: Person, show_id: str) -> list[dict[str, Any]]:
+    return [item["product"] for item in person.api("GET", f"/api/shows/{show_id}").json()["items"]]
+
+
+def test_two_viewers_watch_talk_and_buy(demo: Demo, visit: Visit) -> None:
+    show_id = demo.report["whip"]["show_id"]
+    host, producer, moderator = visit("host"), visit("producer"), visit("moderator")
+    buyer, reader = visit("viewer"), visit("owner")
+
+    studio = host.open(f"/studio/{show_id}")
+    studio.get_by_test_id("go-live").click()
+    expect(studio.get_by_test_id("on-air")).to_be_visible()
+
+    watching = [buyer.open(f"/shows/{show_id}"), reader.open(f"/shows/{show_id}")]
+    for page in watching:
+        seen_moving(page)
+
+    mug = next(product for product in products_of(buyer, show_id) if product["handle"] == "morning-mug")
+    console = producer.open(f"/console/{show_id}")
+    console.get_by_test_id(f"pin-{mug['id']}").click()
+    for page in watching:
+        expect(page.get_by_test_id("pin-title")).to_have_text(mug["title"])
+
+    said = f"Does it hold coffee? {uuid_utils.uuid7()}"
+    composer = watching[0].get_by_test_id("composer")
+    composer.locator("input, textarea").fill(said)
+    watching[0].get_by_test_id("send").click()
+    comment = watching[1].get_by_test_id("comment").filter(has_text=said)
+    expect(comment).to_be_visible()
+    desk = moderator.open(f"/console/{show_id}")
+    row = desk.get_by_test_id("comment").filter(has_text=said)
+    row.hover()
+    row.get_by_test_id("comment-delete").click()
+    for page in watching:
+        expect(page.get_by_text(said)).to_have_count(0)
+
+    sand = mug["variants"][0]
+    set_stock(console, sand["id"], 7)
+    for page in watching:
+        expect(page.get_by_test_id("pin-stock")).to_contain_text("7")
+    watching[0].get_by_test_id("buy").click()
+    expect(watching[0].get_by_test_id("outcome")).to_contain_text(
+        re.compile("yours|paid|thank", re.IGNORECASE)
+    )
+    for page in watching:
+        expect(page.get_by_test_id("pin-stock")).to_contain_text("6")
+
+    found = rows(
+        demo,
+        "SELECT o.* FROM orders o JOIN order_lines l ON l.order_id = o.id"
+        " WHERE o.show_id = $1 AND l.variant_id = $2",
+        show_id,
+        sand["id"],
+    )
+    assert [order["state"] for order in found] == ["paid"]
+    paid = [p for p in payments(demo) if (p.get("metadata") or {}).get("order") == str(found[0]["id"])]
+    assert [(p["status"], p["amount_received"]) for p in paid] == [("succeeded", found[0]["total_minor"])]
+    orders = buyer.open(f"/orders/{found[0]['id']}")
+    expect(orders.get_by_text("Paid").first).to_be_visible()
+
+
+def set_stock(console: Page, variant_id: str, units: int) -> None:
+    field = console.get_by_test_id(f"stock-{variant_id}")
+    field.fill(str(units))
+    field.press("Enter")
