@@ -116,6 +116,8 @@ class Broadcast:
         self.since = clock.time()
         self.publisher: BroadcastPublisher | None = None
         self.viewers: dict[BroadcastViewer, None] = {}
+        self.audience = 0
+        """Viewers that are connected, not only announced."""
         self.audio = Track(AUDIO, 48000)
         self.video = Track(VIDEO, 90000)
         self.rtx_ssrc = secrets.randbits(31) | 1
@@ -206,18 +208,30 @@ class Broadcast:
 
     # Who is there
 
-    def lanes_changed(self) -> None:
-        """A viewer connected, went live or left."""
-        self._lanes_stale = True
-
     def join(self, viewer: BroadcastViewer) -> None:
+        """The viewer is expected; it counts once it is connected."""
         self.viewers[viewer] = None
 
-    def leave(self, viewer: BroadcastViewer) -> None:
+    def connected(self) -> None:
+        """A viewer has its lane."""
+        self._lanes_stale = True
+        self._count(+1)
+
+    def went_live(self) -> None:
+        """A viewer has reached the end of the GOP."""
+        self._lanes_stale = True
+
+    def leave(self, viewer: BroadcastViewer, *, was_connected: bool) -> None:
         self.viewers.pop(viewer, None)
         self._lanes_stale = True
         if not self.viewers:
             self._rota.clear()
+        if was_connected:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self.audience += change
+        self._owner.broadcast_changed(self)
 
     def request_keyframe(self, now: float) -> None:
         if self.keyframes.ask(now) and self.publisher is not None:

@@ -52,7 +52,7 @@ class Metrics(Collector):
             "hawker_stream_in_bytes", "Payload from publishers.", labels=["broadcast", "kind"]
         )
         for broadcast in self._sessions.broadcasts.values():
-            viewers.add_metric([broadcast.id], len(broadcast.viewers))
+            viewers.add_metric([broadcast.id], broadcast.audience)
             live.add_metric([broadcast.id], broadcast.state is BroadcastState.LIVE)
             octets.add_metric([broadcast.id, "audio"], broadcast.audio.octets)
             octets.add_metric([broadcast.id, "video"], broadcast.video.octets)

@@ -125,7 +125,6 @@ class Sessions:
             session, grant, broadcast, choices, peer, self._fanout, self._clock, self._closed, self._joined
         )
         broadcast.join(viewer)
-        self.broadcast_changed(broadcast)
         return self._add(viewer, offer, local, _outgoing(broadcast))
 
     def find(self, session: str, kind: str, bearer: str | None) -> Session:
@@ -165,10 +164,15 @@ class Sessions:
             self.end(broadcast_id, reason)
 
     def broadcast_changed(self, broadcast: Broadcast) -> None:
-        self._observer.broadcast_changed(broadcast.id, broadcast.state, len(broadcast.viewers))
+        self._observer.broadcast_changed(broadcast.id, broadcast.state, broadcast.audience)
 
     def counts(self) -> dict[BroadcastId, tuple[BroadcastState, int]]:
-        return {held.id: (held.state, len(held.viewers)) for held in self.broadcasts.values()}
+        return {held.id: (held.state, held.audience) for held in self.broadcasts.values()}
+
+    @property
+    def faults(self) -> int:
+        """Datagrams that broke something of ours: each is a bug."""
+        return self._ingress.drops["fault"]
 
     def candidate_lines(self) -> list[str]:
         return candidate_lines(self._candidates)
@@ -218,9 +222,7 @@ class Sessions:
         self._ingress.remove(session.peer)
         self.totals.add(session, reason)
         broadcast = session.broadcast
-        if isinstance(session, Viewer):
-            self.broadcast_changed(broadcast)
-        elif self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
+        if self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
             del self.broadcasts[broadcast.id]
 
     def _joined(self, seconds: float) -> None:

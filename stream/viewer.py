@@ -86,7 +86,7 @@ class Viewer:
         audio = self._choices.get("OPUS")
         if audio is not None:
             self._fanout.number(lane, AUDIO, Numbering(self.broadcast.audio.ssrc, audio.payload_type, 0, 0))
-        self.broadcast.lanes_changed()
+        self.broadcast.connected()
         now = self._clock.time()
         self.send_report(now)
         self._clock.call_later(_FIRST_REPORTS_S, self._send_second_report)
@@ -112,9 +112,8 @@ class Viewer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.lane = None
-        self.is_live = False
-        self.broadcast.leave(self)
+        lane, self.lane, self.is_live = self.lane, None, False
+        self.broadcast.leave(self, was_connected=lane is not None)
         self._on_closed(self, reason)
 
     def close(self, reason: str) -> None:
@@ -186,7 +185,7 @@ class Viewer:
         newest = self.broadcast.video.newest
         if self._number(newest + 1, self._sent, 0):
             self.is_live = True
-            self.broadcast.lanes_changed()
+            self.broadcast.went_live()
 
     def _number(self, first: int, previous: int, timestamp_delta: int) -> bool:
         """A span from `first` on; False when this viewer can't take the codec on air."""

@@ -152,7 +152,10 @@ class Dtls:
 
     def _peer_is_vouched_for(self) -> bool:
         """At least one fingerprint that we can check, and none that differs (RFC 8122 5)."""
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        try:
+            certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        except ValueError:  # a certificate that cryptography can't read vouches for nobody
+            return False
         known = [(name, value) for name, value in self._fingerprints if name in _DIGESTS]
         return bool(known) and all(_digest(certificate, name) == value for name, value in known)
 

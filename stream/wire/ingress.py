@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections import Counter
 from collections.abc import Iterable
 
 from .ice import Address, Credentials, parse_binding, plain_host
 from .peer import Clock, Peer
+
+log = logging.getLogger(__name__)
 
 READ_BURST = 128
 """Datagrams taken before the event loop gets its turn again."""
@@ -99,7 +102,11 @@ class Ingress:
             except OSError:
                 continue  # an ICMP error about an earlier send
             self.received += 1
-            route(datagram, address, now)
+            try:
+                route(datagram, address, now)
+            except Exception:  # one peer's datagram must not cost another its turn
+                self.drops["fault"] += 1
+                log.exception("a datagram could not be handled")
 
     def _route(self, datagram: bytes, address: Address, now: float) -> None:
         first = datagram[0] if datagram else 255

@@ -337,10 +337,14 @@ async def node(admission: Admission, observer: Observer) -> AsyncIterator[Node]:
     running = Node(NodeSettings(), admission, observer)
     await running.start()
     yield running
-    drops = running.fanout.stats().drops
+    drops = {**running.fanout.stats().drops, "fault": running.sessions.faults}
     await running.stop()
-    wrong = {cause: drops[cause] for cause in ("reused", "stale", "unnumbered", "malformed") if drops[cause]}
-    assert not wrong, "the fan-out was given what it must refuse"
+    wrong = {
+        cause: drops[cause]
+        for cause in ("reused", "stale", "unnumbered", "malformed", "fault")
+        if drops[cause]
+    }
+    assert not wrong, "the fan-out was given what it must refuse, or a datagram broke us"
 
 
 @pytest.fixture
