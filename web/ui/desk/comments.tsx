@@ -96,17 +96,17 @@ function Comment({ row, store, chosen }: { row: CommentRow; store: DeskStore; ch
     >
       <Avatar name={row.name} seed={row.user_id} size={28} />
       <div class="talk-body">
-        {replied && (
-          <p class="talk-reply clip">
-            <Icon name="reply" size={12} /> {replied.name}: {replied.text}
-          </p>
-        )}
         <p class="talk-who">
           <b class="clip">{row.name}</b>
           {row.badge && <Badge tone="brand">{row.badge}</Badge>}
           {muted && <Badge tone="warn">Muted</Badge>}
           <time class="tabular" dateTime={new Date(row.at_ms).toISOString()}>{timeOfDay(row.at_ms)}</time>
         </p>
+        {replied && (
+          <p class="talk-reply clip">
+            <Icon name="reply" size={12} /> {replied.name}: {replied.text}
+          </p>
+        )}
         <p class="talk-text">{row.text}</p>
       </div>
       <CommentTools row={row} store={store} muted={muted} />

@@ -115,9 +115,9 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
       <div class="run-text">
         <h3 class="clip" title={card.title}>{card.title}</h3>
         <p class="run-line">
-          <StateWord state={state} />
-          <Stock available={availableIn(card)} always />
-          {isPlain(card) && !edits && <span class="tabular">{money(card.variants[0]?.price_minor ?? 0, card.currency)}</span>}
+          <StateWord state={state} quiet={!edits} />
+          {isPlain(card) && !edits && <b class="tabular">{money(card.variants[0]?.price_minor ?? 0, card.currency)}</b>}
+          <Stock available={availableIn(card)} always={!(edits && store.may('set_stock'))} />
         </p>
       </div>
       {arranging ? <Arrange {...{ store, row, index, last }} /> : <Pin store={store} row={row} />}
@@ -132,10 +132,11 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
   );
 }
 
-function StateWord({ state }: { state: RunRow['state'] }) {
+/** Where room is short, what is neither on nor shown needs no word. */
+function StateWord({ state, quiet }: { state: RunRow['state']; quiet: boolean }) {
   if (state === 'pinned') return <Badge tone="live">Now</Badge>;
   if (state === 'shown') return <Badge icon="check">Shown</Badge>;
-  return <Badge tone="brand">Upcoming</Badge>;
+  return quiet ? <span class="visually-hidden">Upcoming</span> : <Badge tone="brand">Upcoming</Badge>;
 }
 
 function Pin({ store, row }: { store: DeskStore; row: RunRow }) {
