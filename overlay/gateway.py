@@ -48,6 +48,8 @@ from overlay.rooms import Rooms, last_pulse
 from overlay.session import BadCommand, Session, TurnedAway, parse
 
 logger = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.websockets")
+_quiet.setLevel(logging.WARNING)  # not a line for each connection
 
 BUYING_AT_ONCE = 3
 DRAIN_MORE_S = 5.0
@@ -131,6 +133,7 @@ class Overlay:
             max_queue=4,
             process_request=self._http,
             server_header=None,
+            logger=_quiet,
             ping_interval=20,
             ping_timeout=20,
             close_timeout=3,
