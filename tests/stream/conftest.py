@@ -117,6 +117,7 @@ class LightPeer(asyncio.DatagramProtocol):
         if LightPeer.context is None:
             LightPeer.context = DtlsContext()
         self.node = node
+        self.host = "127.0.0.1"
         self.dtls: Dtls | None = None
         self.answer = ""
         self.location = ""
@@ -180,7 +181,7 @@ class LightPeer(asyncio.DatagramProtocol):
             self._transport.close()
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, remote_addr=("127.0.0.1", self.node.udp_port)
+            lambda: self, remote_addr=(self.host, self.node.udp_port)
         )
 
     def check(self, *, nominate: bool = True, password: str = "", ufrag: str = "") -> None:
@@ -256,6 +257,8 @@ class LightPeer(asyncio.DatagramProtocol):
 
 class Camera:
     """Synthetic H.264 or VP8 by the packet: a keyframe when told, three packets a frame."""
+
+    peer_class = LightPeer
 
     def __init__(
         self,

@@ -127,6 +127,41 @@ async def test_the_same_key_takes_over_and_another_is_refused(node, light, camer
     assert len(node.sessions) == 1
 
 
+async def test_taking_over_what_never_went_live_leaves_one_broadcast(node, light, camera, make_offer):
+    never_connected = light()
+    await never_connected.post("whip", "publish.show.key", make_offer("sendonly"))
+    again = await light().join("publish.show.key")
+    camera(again).frame(key=True)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 3)
+
+
+async def test_viewers_count_once_they_are_connected(node, light, camera, observer, make_offer):
+    await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    await light().post("whep", "view.show", make_offer("recvonly"))
+    viewer = await light().join("view.show")
+    assert node.sessions.counts()["show"] == (BroadcastState.LIVE, 1)
+    await viewer.delete()
+    assert [viewers for _, _, viewers in observer.changes][-2:] == [1, 0]
+
+
+async def test_one_port_for_both_address_families(admission, observer, camera):
+    node = Node(NodeSettings(udp_host="::", announced=(("127.0.0.1", 0), ("::1", 0))), admission, observer)
+    await node.start()
+    publisher, viewer = camera.peer_class(node), camera.peer_class(node)
+    await publisher.join("publish.show.key")
+    camera(publisher).frame(key=True)
+    await settled(node, BroadcastState.LIVE)
+    viewer.host = "::1"
+    await viewer.join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 3)
+    publisher.leave()
+    viewer.leave()
+    await node.stop()
+
+
 async def test_a_viewer_is_told_to_ask_again_before_anyone_is_on_air(light):
     viewer = await light().join("view.nobody")
     assert (viewer.status, viewer.problem["code"]) == (409, "not_live")
