@@ -15,6 +15,7 @@ from server.embedded.errors import StartError, failed_start
 
 _READY_S = 60.0
 _PROBE_S = 5.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Program:
                         raise failed_start(
                             self.name, _text_from(self.log, begin), str(self.log), "role_failed"
                         )
-                    await asyncio.sleep(0.03)
+                    await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
             raise StartError(
                 "role_slow",

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from server.embedded import postgres, valkey
 from server.embedded.data_directory import DataDirectory
@@ -85,6 +82,10 @@ async def check_database(url: str) -> None:
 
 async def check_redis(url: str) -> None:
     """Raise StartError when the Valkey or Redis at `url` can't be used."""
+    import redis.asyncio  # half a second of imports that a start with embedded stores spares
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
     try:
         async with redis.asyncio.Redis.from_url(
             url, socket_timeout=_CONNECT_S, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0)
