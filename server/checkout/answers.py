@@ -40,6 +40,7 @@ _FAILURES = {
     "payment_intent_authentication_failure": "The confirmation with your bank failed. Try again.",
     "cancelled": "The order was cancelled. Nothing was charged.",
 }
+_OTHER_FAILURE = "The card could not be charged. Nothing was taken. Try another one."
 
 
 def refusal(code: str, *, detail: str = "", lines: tuple[LineRefused, ...] = ()) -> Refusal:
@@ -59,11 +60,9 @@ def _line(line: LineRefused) -> RefusedLine:
     )
 
 
-def failure_message(code: str | None, provider_message: str | None) -> str | None:
-    """Why an order failed, for its buyer; never more than a bank lets us say."""
-    if code is None:
-        return None
-    return _FAILURES.get(code) or provider_message or _FAILURES["card_declined"]
+def failure_message(code: str | None) -> str | None:
+    """Why an order failed, for its buyer. The provider's words may name what is not for buyers."""
+    return None if code is None else _FAILURES.get(code, _OTHER_FAILURE)
 
 
 def view_of_existing(order: Existing) -> OrderView:
@@ -73,7 +72,7 @@ def view_of_existing(order: Existing) -> OrderView:
         total_minor=order.total_minor,
         currency=order.currency,
         code=order.failure_code,
-        message=failure_message(order.failure_code, order.failure_message),
+        message=failure_message(order.failure_code),
         client_secret=order.client_secret,
     )
 
@@ -86,6 +85,6 @@ def view_of(order: OrderRecord) -> OrderView:
         total_minor=order.total_minor,
         currency=order.currency,
         code=order.failure_code,
-        message=failure_message(order.failure_code, order.failure_message),
+        message=failure_message(order.failure_code),
         client_secret=order.newest.client_secret if waiting else None,
     )

@@ -15,6 +15,7 @@ from server.checkout.ports import Gateway, Leases, Orders
 from server.checkout.settle import Settler, answer_of, attempt_of
 from server.payments.outcomes import (
     ChargeOutcome,
+    Paid,
     PaymentError,
     RateLimited,
     Unknown,
@@ -55,10 +56,13 @@ class Charger:
         if answer is not None:
             await self._settler.settle(order_id, attempt, answer)
         else:
-            await self._leases.put_off(order_id, attempt, _delay_s(record, outcome))
+            tried = not isinstance(outcome, RateLimited)
+            await self._leases.put_off(order_id, attempt, _delay_s(record, outcome), tried=tried)
             _LOG.info("charge_undecided", extra={"order_id": order_id, "outcome": type(outcome).__name__})
 
     async def _outcome(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome:
+        if record.amount_minor == 0:  # a gift: the provider takes no empty payments
+            return Paid(f"free:{order.id}", 0)
         try:
             if record.tries >= _LOOK_FIRST_TRIES or record.age_s > KEY_TRUSTED_S:
                 found = await self._look_up(order, record)

@@ -41,7 +41,7 @@ RETURNING 1
 """
 
 _PUT_OFF = """
-UPDATE payment_attempts SET state = 'unknown', tries = tries + 1, lease_owner = NULL,
+UPDATE payment_attempts SET state = 'unknown', tries = tries + $4, lease_owner = NULL,
                             lease_until = now() + make_interval(secs => $3)
 WHERE order_id = $1 AND attempt = $2 AND state IN ('ready', 'leased', 'unknown')
 """
@@ -91,9 +91,9 @@ class PaymentStore:
         found = await self._database.fetchval(_RENEW, order_id, attempt, self._owner, self._lease_s)
         return found is not None
 
-    async def put_off(self, order_id: str, attempt: int, delay_s: float) -> None:
-        """No definite answer: to be tried again after a while, by anybody."""
-        await self._database.execute(_PUT_OFF, order_id, attempt, delay_s)
+    async def put_off(self, order_id: str, attempt: int, delay_s: float, *, tried: bool = True) -> None:
+        """No definite answer: again after a while, by anybody. `tried`: it may have been carried out."""
+        await self._database.execute(_PUT_OFF, order_id, attempt, delay_s, int(tried))
 
     async def due_attempts(self, limit: int) -> list[tuple[str, int]]:
         """Lease attempts that nobody has."""

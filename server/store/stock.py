@@ -87,7 +87,7 @@ class StockStore:
         async with self._database.transaction() as connection:
             await _require(connection, shop_id, variant_id)
             before = await connection.fetchval(
-                "SELECT price_minor FROM variants WHERE id = $1 FOR UPDATE", variant_id
+                "SELECT price_minor FROM variants WHERE id = $1 FOR NO KEY UPDATE", variant_id
             )
             await connection.execute(
                 "UPDATE variants SET price_minor = $2 WHERE id = $1", variant_id, price_minor
