@@ -17,9 +17,8 @@ order.
 both away. Each lane therefore remembers, per SSRC and for the last `WINDOW` sequence numbers, a fingerprint
 of what it sealed: the packet as it came, the numbering it got and its padded size. A repeat must match, and
 gets the padding of the first time, so it is byte-identical; anything else is refused and counted as `reused`.
-What is older than the window is refused as `stale`. One key can't be opened twice, so no second lane can
-repeat what the first did. Where RTX is negotiated it has an SSRC and sequence of its own and needs none of
-this.
+What is older than the window is refused as `stale`. A key of the last `KEYS_KEPT` opens no second lane, which
+could repeat what the first did. RTX has an SSRC and sequence of its own, and is held to the same.
 
 **Bounds.** A frame or resend whose turn comes later than `LATE_S` is dropped whole, for everyone, and
 counted as `late`: a live picture can't be caught up by queueing more. The queue holds `max_queued_frames`,
@@ -63,7 +62,7 @@ log = logging.getLogger(__name__)
 
 BURST = 16
 """Packets a viewer and burst: 20 kB, which the smallest home-router queues hold."""
-JOINED = 24
+JOINED = 32
 """Packets that frames which waited together may have, to leave as one burst."""
 PACE_S = 0.003
 """Between the starts of two bursts: 16 packets in 3 ms are some 50 Mbit/s."""
@@ -71,6 +70,8 @@ LATE_S = 0.5
 """Longest wait for the sender thread: what is older has been asked for again, or been given up."""
 WAIT_MS = 20
 """Longest wait for room in the socket, a burst: less than the time between two frames."""
+KEYS_KEPT = 65536
+"""Keys remembered (as hashes under a secret of this process), so that none comes back."""
 MAX_PADDING = 64
 """Most padding a packet gets to even out a frame: 5 % of a full one. Encoders split evenly, a few bytes
 apart."""
@@ -184,8 +185,8 @@ class Fanout:
         self._queue: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self._turns = Turns()
         self._frame_ids = count(1)
-        self._keys: set[bytes] = set()
-        self._key_of: dict[Lane, bytes] = {}
+        self._keys: dict[int, None] = {}
+        self._lanes: set[Lane] = set()
         self._stats = FanoutStats(
             self._native, self._sender.gso, drops=dict.fromkeys((*_DROPS, "late", "queue_full"), 0)
         )
@@ -208,12 +209,14 @@ class Fanout:
     # What a lane goes through
 
     def open(self, keys: SrtpKeys, address: tuple[Any, ...]) -> Lane:
-        """A lane to `address` (IPv4 or IPv6, as `recvfrom` gives it). ValueError: bad keys, key in use, bad
-        address."""
-        key = keys.key + keys.salt
+        """A lane to `address` (IPv4 or IPv6, as `recvfrom` gives it).
+
+        ValueError when the keys were used before, or nothing can be sent to the address.
+        """
+        key = hash(keys.key + keys.salt)
         if key in self._keys:
             raise ValueError(
-                "srtp_key_in_use: a second lane under one key could repeat a nonce; do a new handshake"
+                "srtp_key_used: a second lane under one key could repeat a nonce; do a new handshake"
             )
         session = outbound_session(keys)
         where = self._where(address)
@@ -222,8 +225,10 @@ class Fanout:
             if self._native
             else plain.Lane(session, where)
         )
-        self._keys.add(key)
-        self._key_of[lane] = key
+        self._keys[key] = None
+        if len(self._keys) > KEYS_KEPT:
+            del self._keys[next(iter(self._keys))]
+        self._lanes.add(lane)
         return lane
 
     def move(self, lane: Lane, address: tuple[Any, ...]) -> None:
@@ -236,10 +241,10 @@ class Fanout:
         self._put(lane, self._apply, lane, "number", track, numbering.numbers())
 
     def close(self, lane: Lane) -> None:
-        """The lane is gone after what is queued; again is nothing. Its key may not come back before that."""
-        key = self._key_of.pop(lane, None)
-        if key is not None:
-            self._put(lane, self._close, lane, key)
+        """The lane is gone after what is queued; again is nothing."""
+        if lane in self._lanes:
+            self._lanes.discard(lane)
+            self._put(lane, self._apply, lane, "close")
 
     # What goes out
 
@@ -282,8 +287,10 @@ class Fanout:
         )
 
     def stop(self) -> None:
-        """Ends the thread after the burst in hand; what is queued is not sent. The socket stays the
-        caller's."""
+        """Ends the thread after the burst in hand; what is queued is not sent.
+
+        Close the socket after this, not before: its number may be another file by then.
+        """
         self._stopping.set()
         self._queue.put(Step((), lambda: None))
         self._thread.join(timeout=5)
@@ -330,10 +337,6 @@ class Fanout:
 
     def _apply(self, lane: Any, change: str, *args: Any) -> None:
         getattr(lane, change)(*args)
-
-    def _close(self, lane: Lane, key: bytes) -> None:
-        lane.close()
-        self._keys.discard(key)
 
     def _send(self, frame: _Frame, lanes: tuple[Lane, ...]) -> None:
         """One burst of the frame; the rest is put back, to go on in its time."""

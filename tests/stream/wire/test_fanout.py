@@ -245,7 +245,7 @@ def test_frames_that_waited_together_leave_together() -> None:
     wire.fanout.resend(lane, 1, [packet(1, bytes(899))], NUMBERING)
     gate.open.set()
     wire.receive(47)
-    assert bursts == [1, 18, 18, 9, 1]
+    assert bursts == [1, 27, 18, 1]
     assert wire.settled().frames == 12
     assert wire.dropped() == {}
     wire.close()
@@ -339,13 +339,22 @@ def test_rtx_has_numbers_of_its_own(wire: Wire) -> None:
     assert len(set(wire.receive(4))) == 4
 
 
-def test_a_key_opens_one_lane(wire: Wire) -> None:
+def test_a_key_opens_one_lane_once(wire: Wire) -> None:
     keys = new_keys()
     lane = wire.lane(keys)
-    with pytest.raises(ValueError, match="srtp_key_in_use"):
+    with pytest.raises(ValueError, match="srtp_key_used"):
         wire.lane(keys)
     wire.fanout.close(lane)
     wire.settled()
+    with pytest.raises(ValueError, match="srtp_key_used"):
+        wire.lane(keys)
+
+
+def test_keys_are_remembered_within_bounds(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "KEYS_KEPT", 3)
+    for _ in range(10):
+        wire.fanout.close(wire.lane())
+    assert len(wire.fanout._keys) == 3
 
 
 @settings(max_examples=40, deadline=None)
@@ -457,15 +466,14 @@ def test_the_context_is_freed_by_the_sender_thread(wire: Wire, monkeypatch: pyte
 
 
 def test_lanes_come_and_go_while_frames_fly(wire: Wire) -> None:
-    steady, keys = wire.lane(), []
+    steady = wire.lane()
     for i in range(60):
         passing = wire.lane()
-        keys.append(passing)
         wire.fanout.send(1, [packet(3 * i + k, bytes(900)) for k in range(3)], [passing, steady])
         wire.fanout.close(passing)
         wire.receive(6)
     assert wire.dropped() == {}
-    assert len(wire.fanout._keys) == 1
+    assert wire.fanout._lanes == {steady}
 
 
 def test_ipv6_and_ipv4_from_one_socket() -> None:
