@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from overlay.signals import revoke_session
 from server.store.pool import Connection
 from server.store.rows import tell
 
-CHANNEL = "hawker:revoked"  # each message is one session id
 _DEADLINE_S = 1.0
 
 
@@ -25,11 +25,6 @@ async def revoked(db: Connection, session_ids: Sequence[str]) -> None:
 async def announce(redis: Redis, session_ids: Sequence[str]) -> None:
     """Tell now. Failing is no harm: the outbox tells, too."""
     with contextlib.suppress(RedisError, OSError, TimeoutError):
-        await publish(redis, session_ids)
-
-
-async def publish(redis: Redis, session_ids: Sequence[str]) -> None:
-    """What the worker calls for outbox rows of kind `session_revoked`. Raises RedisError, TimeoutError."""
-    async with asyncio.timeout(_DEADLINE_S):
-        for session_id in session_ids:
-            await redis.publish(CHANNEL, session_id)
+        async with asyncio.timeout(_DEADLINE_S):
+            for session_id in session_ids:
+                await revoke_session(redis, session_id)

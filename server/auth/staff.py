@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from redis.asyncio import Redis
+
 from server.auth import limits
 from server.auth.accounts import letter, normal_email
 from server.auth.limits import Limits
 from server.auth.passwords import Passwords
+from server.auth.revocations import announce, revoked
 from server.auth.roles import Role
 from server.auth.tokens import digest, new_token
 from server.problems import Problem
@@ -25,6 +28,7 @@ INVITATION_LIFE = timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class Staff:
     pool: Pool
+    redis: Redis
     limits: Limits
     clock: Callable[[], datetime]
     public_url: str
@@ -62,7 +66,10 @@ class Staff:
             await audit(db, accepted.shop_id, person.user_id, "accept_invitation", person.email, role)
 
     async def remove(self, shop_id: str, by: Person, user_id: str, role: Role) -> None:
-        """Take a role away. Raises Problem `no_such_member`, `last_owner`."""
+        """Take a role away; the person is signed out, so that no open room still honours it.
+
+        Raises Problem `no_such_member`, `last_owner`.
+        """
         async with transaction(self.pool) as db:
             if role is Role.OWNER:
                 owners = await staff.lock_owners(db, shop_id)
@@ -71,6 +78,10 @@ class Staff:
             if not await staff.remove_member(db, shop_id, user_id, role):
                 raise Problem("no_such_member")
             await audit(db, shop_id, by.user_id, "remove_member", user_id, {"role": role})
+            keep = by.session_id if by.user_id == user_id else None
+            ended = await people.revoke_sessions(db, user_id, self.clock(), keep=keep)
+            await revoked(db, ended)
+        await announce(self.redis, ended)
 
 
 async def create_owner(

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from overlay.log import LogError
 from overlay.ports import Refusal
 from server.checkout.ports import NoSuchVariant, StoreTrouble
 from server.payments.outcomes import PaymentError, ProviderBusy, ProviderRefused
@@ -30,6 +31,7 @@ _STORE_ERRORS = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     RedisError,
+    LogError,
     OSError,
     TimeoutError,
 )

@@ -53,10 +53,9 @@ def staff(action: Action) -> Access:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A body that is no JSON: its content types (exact, or ending in `/*`) and the most bytes it may have."""
+    """A body that is no JSON: its content types, exact or ending in `/*`. How large is a setting."""
 
     content_types: tuple[str, ...]
-    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +143,17 @@ class Operation:
         visitor = await deps.accounts.person(token) if token else None
         self.access.check(visitor)
         call = Call(request, deps, visitor)
-        return respond(await self.handler(call, *await self._arguments(request)), self.status, deps)
+        return respond(await self.handler(call, *await self._arguments(request, deps)), self.status, deps)
 
-    async def _arguments(self, request: Request) -> list[Any]:
+    async def _arguments(self, request: Request, deps: Deps) -> list[Any]:
         arguments: list[Any] = []
         if self.query:
             arguments.append(bodies.query(request, self.query))
         if self.body:
             arguments.append(await bodies.json_body(request, self.body))
         if self.upload:
-            arguments.append(await bodies.upload(request, self.upload.content_types, self.upload.most_bytes))
+            most_bytes = deps.settings.limit_upload_bytes
+            arguments.append(await bodies.upload(request, self.upload.content_types, most_bytes))
         return arguments
 
 

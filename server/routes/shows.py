@@ -88,7 +88,9 @@ async def show(call: Call, query: PassQuery) -> ShowView:
         items = await store.items(db, found.id)
         products = await catalogue.products(db, [item.product_id for item in items])
     pictures = await call.deps.nodes.pictures_or_none()
-    return show_view(call, found, _items(found, items, products), show_card(found, pictures.get(found.id)))
+    staff = bool(call.visitor) and may(call.person.roles, Action.SEE_CATALOGUE)
+    run_of_show = _items(found, items, products, staff=staff)
+    return show_view(call, found, run_of_show, show_card(found, pictures.get(found.id)))
 
 
 def show_view(call: Call, found: Show, items: tuple[Item, ...], card: ShowCard) -> ShowView:
@@ -105,12 +107,15 @@ def show_view(call: Call, found: Show, items: tuple[Item, ...], card: ShowCard) 
     )
 
 
-def _items(found: Show, items: list[store.Item], products: list[catalogue.Product]) -> tuple[Item, ...]:
+def _items(
+    found: Show, items: list[store.Item], products: list[catalogue.Product], *, staff: bool
+) -> tuple[Item, ...]:
+    """The run-of-show; products that are not on sale are for staff's eyes."""
     by_id = {product.id: product for product in products}
     return tuple(
         Item(item.position, product_view(by_id[item.product_id]), _item_state(found, item))
         for item in items
-        if item.product_id in by_id
+        if item.product_id in by_id and (staff or by_id[item.product_id].state == "active")
     )
 
 

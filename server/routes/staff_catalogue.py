@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from typing import Annotated, Any, Literal
@@ -33,9 +32,9 @@ from server.routes.schemas import (
     product_view,
     variant_view,
 )
+from server.routes.uploads import IMAGE_ERRORS, keep_image
 from server.shop.ids import ShopId
 from server.store import catalogue as store
-from server.store import images
 from server.store.pool import Connection, transaction
 from server.store.rows import audit
 
@@ -188,35 +187,17 @@ async def set_stock(call: Call, body: SetStock) -> Variant:
 
 async def add_image(call: Call, query: ImageQuery, raw: bytes) -> Reply:
     product_id, shop = call.path("id"), await the_shop(call)
-    await call.deps.limits.take(limits.UPLOAD, call.person.user_id)
     async with transaction(call.deps.pool) as db:
         await _require_product(db, shop.id, product_id)
-        known = await images.image_by_digest(db, shop.id, hashlib.sha256(raw).digest())
         count = await db.fetchval("SELECT count(*) FROM product_images WHERE product_id = $1", product_id)
     if count >= _MOST_IMAGES:
         raise Problem("too_many", f"A product has at most {_MOST_IMAGES} images.")
-    image = known or await _keep_image(call, shop.id, raw)
+    image = await keep_image(call, shop.id, raw)
     async with transaction(call.deps.pool) as db:
         await store.add_product_image(db, product_id, image.id, query.alt)
         detail = {"image_id": image.id}
         await audit(db, shop.id, call.person.user_id, "add_image", product_id, detail)
     return Reply(Image(image.id, image_url(image.id), query.alt, image.width, image.height), 201)
-
-
-async def _keep_image(call: Call, shop_id: str, raw: bytes) -> images.Image:
-    """Files first, then the row: a row never points to nothing."""
-    rendered, image_id = await call.deps.images.render(raw), images.new_image_id()
-    await call.deps.images.keep(image_id, rendered)
-    async with transaction(call.deps.pool) as db:
-        return await images.add_image(
-            db,
-            shop_id,
-            image_id,
-            hashlib.sha256(raw).digest(),
-            rendered.width,
-            rendered.height,
-            sum(len(content) for content in rendered.files.values()),
-        )
 
 
 async def remove_image(call: Call) -> None:
@@ -310,7 +291,7 @@ OPERATIONS = (
         handler=import_csv,
         summary="Import products from Shopify's CSV; the header `X-Hawker: 1` is needed",
         access=_EDIT,
-        upload=Upload(("text/csv",), 10_000_000),
+        upload=Upload(("text/csv",)),
         returns=Imported,
         errors=("not_a_csv", "rate_limited", "no_shop"),
     ),
@@ -362,20 +343,10 @@ OPERATIONS = (
         summary="Add an image (raw body); the header `X-Hawker: 1` is needed",
         access=_EDIT,
         query=ImageQuery,
-        upload=Upload(("image/*",), 10_000_000),
+        upload=Upload(("image/*",)),
         returns=Image,
         status=201,
-        errors=(
-            "no_such_product",
-            "not_an_image",
-            "svg_not_accepted",
-            "image_too_large",
-            "storage_full",
-            "too_many",
-            "busy",
-            "rate_limited",
-            "no_shop",
-        ),
+        errors=(*IMAGE_ERRORS, "no_such_product", "too_many", "no_shop"),
     ),
     Operation(
         method="DELETE",

@@ -14,8 +14,9 @@ from server.auth.roles import Action, may_for_show
 from server.auth.tokens import digest, new_token
 from server.problems import Problem
 from server.routes.about import the_shop
-from server.routes.operation import Call, Operation, Reply, or_null, staff
+from server.routes.operation import Call, Operation, Reply, Upload, or_null, staff
 from server.routes.schemas import Body, Line, OptionalLine, ShowCard, Text, View, show_card
+from server.routes.uploads import IMAGE_ERRORS, keep_image
 from server.store import shows as store
 from server.store.pool import Connection, transaction
 from server.store.rows import audit
@@ -147,6 +148,17 @@ async def change_show(call: Call, body: ChangeShow) -> StaffShow:
     return staff_show(show, show_card(show, pictures.get(show.id)))
 
 
+async def set_cover(call: Call, raw: bytes) -> StaffShow:
+    async with transaction(call.deps.pool) as db:
+        show = await _show(call, db)
+    image = await keep_image(call, show.shop_id, raw)
+    async with transaction(call.deps.pool) as db:
+        await store.change_show(db, show.id, {"cover_image_id": image.id})
+        await _audit(call, db, show, "set_cover", {"image_id": image.id})
+        show = await _show(call, db)
+    return await _view(call, show)
+
+
 async def start(call: Call) -> StaffShow:
     show = await _set_state(call, store.LIVE)
     await call.deps.rooms.show_started(show.id, call.person.user_id)
@@ -164,8 +176,7 @@ async def _set_state(call: Call, state: str) -> Show:
     async with transaction(call.deps.pool) as db:
         show = await _show(call, db)
         _check_own(call, show, Action.RUN_SHOWS)
-        if await store.set_show_state(db, show.id, state, call.deps.clock()):
-            await _audit(call, db, show, "start_show" if state == store.LIVE else "end_show", {})
+        await store.set_show_state(db, show.id, state, call.deps.clock(), call.person.user_id)
         return await _show(call, db)
 
 
@@ -324,6 +335,16 @@ OPERATIONS = (
         body=ChangeShow,
         returns=StaffShow,
         errors=("no_such_show", "no_such_member", "no_such_image"),
+    ),
+    Operation(
+        method="PUT",
+        path=_SHOW + "/cover",
+        handler=set_cover,
+        summary="Set the show's cover (raw image); the header `X-Hawker: 1` is needed",
+        access=_EDIT,
+        upload=Upload(("image/*",)),
+        returns=StaffShow,
+        errors=(*IMAGE_ERRORS, "no_such_show"),
     ),
     Operation(
         method="POST",

@@ -52,7 +52,7 @@ def wire(
         clock=clock,
         limits=limits,
         accounts=Accounts(pool, redis, passwords, limits, clock, settings.public_url),
-        staff=Staff(pool, limits, clock, settings.public_url),
+        staff=Staff(pool, redis, limits, clock, settings.public_url),
         tickets=Tickets(redis),
         nodes=NodeRegistry(redis),
         proxies=TrustedProxies.of(settings.trusted_proxies),

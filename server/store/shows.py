@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from server.problems import Problem
 from server.store.pool import Connection
-from server.store.rows import new_id, row, rows, touched
+from server.store.rows import audit, new_id, row, rows, touched
 
 LIVE, SCHEDULED, ENDED = "live", "scheduled", "ended"
 PUBLIC, UNLISTED, INVITED = "public", "unlisted", "invited"
@@ -135,20 +135,25 @@ async def change_show(db: Connection, show_id: str, changes: dict[str, Any]) -> 
             await db.execute(f"UPDATE shows SET {column} = $2 WHERE id = $1", show_id, changes[column])
 
 
-async def set_show_state(db: Connection, show_id: str, state: str, now: datetime) -> bool:
+async def set_show_state(
+    db: Connection, show_id: str, state: str, now: datetime, by: str | None = None
+) -> bool:
     """Start (scheduled → live) or end (live → ended) a show; False when it is in that state already.
 
-    The one place where a show changes state. Raises Problem `no_such_show`, `wrong_show_state`.
+    The one place where a show changes state; audited. Raises Problem `no_such_show`, `wrong_show_state`.
     """
-    before = await db.fetchval("SELECT state FROM shows WHERE id = $1 FOR UPDATE", show_id)
-    if before is None:
+    found = await db.fetchrow("SELECT state, shop_id FROM shows WHERE id = $1 FOR UPDATE", show_id)
+    if found is None:
         raise Problem("no_such_show")
+    before = found["state"]
     if before == state:
         return False
     if (before, state) not in {(SCHEDULED, LIVE), (LIVE, ENDED)}:
         raise Problem("wrong_show_state", f"A show that is {before} can't become {state}.")
     moment = "started_at" if state == LIVE else "ended_at"
     await db.execute(f"UPDATE shows SET state = $2, {moment} = $3 WHERE id = $1", show_id, state, now)
+    action = "start_show" if state == LIVE else "end_show"
+    await audit(db, found["shop_id"], by, action, show_id)
     return True
 
 

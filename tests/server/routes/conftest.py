@@ -11,7 +11,6 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,19 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from overlay.log import ShowLog, open_redis
-from server.app.signals import tell_show_ended
+from server.app.checkout import open_checkout
+from server.app.rooms import LogRooms
 from server.auth.passwords import Passwords
 from server.auth.staff import create_owner
-from server.checkout.buyer import Buyer
-from server.checkout.charge import ChargeQueue, Charger
-from server.checkout.gatekeeper import Gatekeeper
-from server.checkout.settle import Settler
-from server.checkout.shopkeeper import Shopkeeper
-from server.checkout.tap import Tap
 from server.config import Settings
 from server.images import Images, ObjectImages
-from server.payments.gateway import StripeGateway
 from server.payments.simulator.app import serve
 from server.payments.simulator.settings import SimulatorSettings
 from server.routes.app import build
 from server.routes.deps import Deps
-from server.routes.rooms import LoggedRooms
 from server.routes.wiring import wire
 from server.store import staff
-from server.store.inventory import RedisInventory
-from server.store.orders import OrderStore
-from server.store.payments import PaymentStore
-from server.store.placing import OrderWriter
 from server.store.pool import Pool, open_pool, transaction
-from server.store.stock import StockStore
 
 PUBLIC_URL = "http://shop.test"
 PASSWORD = "a long enough password"
@@ -162,33 +149,23 @@ async def assembled(
         demo=True,
     )
     await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, passwords)
-    gateway = StripeGateway(SECRET, base_url=provider_url, timeout_s=5)
-    orders, payments = OrderStore(pool, owner="web"), PaymentStore(pool, owner="web")
-    gate, stock = RedisInventory(redis), StockStore(pool)
-    settler, gatekeeper = Settler(orders, gate), Gatekeeper(gate, stock)
-    queue = ChargeQueue(Charger(orders, payments, gateway, settler), payments)
     images, log = Images(ObjectImages.open("", settings.data_dir)), ShowLog(redis)
-    deps = wire(
-        settings,
-        pool,
-        redis,
-        dist=tmp_path / "dist",
-        passwords=passwords,
-        images=images,
-        tap=Tap(gate, gatekeeper, OrderWriter(pool, owner="web"), queue.put),
-        buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put),
-        shopkeeper=Shopkeeper(orders, stock, gate),
-        rooms=LoggedRooms(log, partial(tell_show_ended, redis), clock),
-        cards=gateway,
-        inbox=payments,
-        clock=clock,
-    )
-    charging = asyncio.create_task(queue.run())
-    try:
+    async with open_checkout(settings, pool, redis, "web") as checkout:
+        deps = wire(
+            settings,
+            pool,
+            redis,
+            dist=tmp_path / "dist",
+            passwords=passwords,
+            images=images,
+            tap=checkout.tap,
+            buyer=checkout.buyer,
+            shopkeeper=checkout.shopkeeper,
+            rooms=LogRooms(log, redis),
+            cards=checkout.gateway,
+            inbox=checkout.payments,
+            clock=clock,
+        )
         yield Web(deps, build(deps), clock, provider_url, log)
-    finally:
-        charging.cancel()
-        await asyncio.gather(charging, return_exceptions=True)
-        await gateway.close()
-        images.close()
-        passwords.close()
+    images.close()
+    passwords.close()

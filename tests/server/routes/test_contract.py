@@ -30,7 +30,7 @@ from .conftest import Web
 from .test_catalogue import add_product
 from .test_staff import plan
 
-EXAMPLES = int(os.environ.get("HAWKER_CONTRACT_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("HAWKER_CONTRACT_EXAMPLES", "3"))
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

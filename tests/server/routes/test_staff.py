@@ -15,7 +15,7 @@ from server.auth.staff import create_owner
 from server.store.pool import transaction
 
 from .conftest import PASSWORD, Web
-from .test_catalogue import add_product
+from .test_catalogue import UPLOAD, add_product, png
 from .test_people import token_of
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -75,7 +75,7 @@ async def test_a_role_is_taken_away_and_the_last_owner_stays(web: Web) -> None:
     mine = (await owner.get("/api/me")).json()["user"]["id"]
     theirs = (await producer.get("/api/me")).json()["user"]["id"]
     assert (await owner.delete(f"/api/staff/members/{theirs}/producer")).status_code == 204
-    assert (await producer.get("/api/staff/orders")).json()["code"] == "not_allowed"
+    assert (await producer.get("/api/staff/orders")).json()["code"] == "not_signed_in"
     assert (await owner.delete(f"/api/staff/members/{theirs}/producer")).json()["code"] == "no_such_member"
     assert (await owner.delete(f"/api/staff/members/{mine}/owner")).json()["code"] == "last_owner"
     assert (await owner.delete(f"/api/staff/members/{mine}/king")).json()["code"] == "no_such_member"
@@ -163,6 +163,25 @@ async def test_the_room_and_the_nodes_hear_of_it_once(web: Web) -> None:
     head = await web.log.head(show["id"])
     assert head is not None
     assert head.number == 2
+
+
+async def test_a_draft_in_the_run_of_show_is_for_staff_alone(web: Web) -> None:
+    producer = await web.signed_in("producer")
+    show, draft = await plan(producer), await add_product(producer, "Secret", state="draft")
+    path = f"/api/staff/shows/{show['id']}/items"
+    await producer.put(path, json={"product_ids": [draft["id"]]})
+    seen = [
+        len((await who.get(f"/api/shows/{show['id']}")).json()["items"]) for who in (producer, web.browser())
+    ]
+    assert seen == [1, 0]
+
+
+async def test_a_show_gets_a_cover(web: Web) -> None:
+    producer = await web.signed_in("producer")
+    path = f"/api/staff/shows/{(await plan(producer))['id']}/cover"
+    answer = await producer.put(path, content=png(900, 500), headers=UPLOAD)
+    assert answer.json()["cover_url"].endswith("/1280.webp")
+    assert (await web.browser().get(answer.json()["cover_url"])).status_code == 200
 
 
 async def test_run_of_show_takes_products_of_the_shop_once(web: Web) -> None:
