@@ -209,12 +209,18 @@ class Publisher:
         self.broadcast.report(now, TURN_S)
 
     def _ask_again(self, now: float) -> None:
-        for source in self._sources.values():
-            if not source.reception.has_gaps:
+        for track, source in self._sources.items():
+            reception = source.reception
+            if not reception.has_gaps:
                 continue
-            for seqs in in_order(source.reception.wanted(now), _NACKS_A_PACKET):
+            before = reception.given_up
+            for seqs in in_order(reception.wanted(now), _NACKS_A_PACKET):
                 self.counts["nacked"] += len(seqs)
-                self._send(rtcp.nack(self._ssrc, source.reception.ssrc, seqs))
+                self._send(rtcp.nack(self._ssrc, reception.ssrc, seqs))
+            if reception.given_up > before:
+                self.counts["given_up"] += reception.given_up - before
+                if track is self.broadcast.video:
+                    self.broadcast.request_keyframe(now)  # every viewer's picture is broken there
 
     def _send_transport_feedback(self) -> None:
         fci = self._arrivals.feedback()

@@ -62,7 +62,7 @@ class Viewer:
         self.first_frame_s: float | None = None
         self.remb_bits_per_s = 0
         self.fraction_lost = 0.0
-        self.counts = Counter(nacked=0, resent=0, pli=0)
+        self.counts = Counter(nacked=0, resent=0, not_resent=0, pli=0)
         self._choices = {choice.codec.name: choice for choice in choices}
         self._fanout = fanout
         self._clock = clock
@@ -227,12 +227,16 @@ class Viewer:
         self.counts["nacked"] += len(nack.seqs)
         for out_seq in nack.seqs:
             found = self._forwarder.find(out_seq, newest)
-            packet = self.broadcast.video.ring.get(found[0]) if found else None
+            packet = self._kept(found[0]) if found else None
             if packet is None or found is None or self._resends < 1:
+                self.counts["not_resent"] += 1
                 continue
             self._resends -= 1
             self.counts["resent"] += 1
             self._repeat_or_rtx(packet, found[1])
+
+    def _kept(self, seq: int) -> bytes | None:
+        return self.broadcast.video.ring.get(seq) or self.broadcast.gop.get(seq)
 
     def _repeat_or_rtx(self, packet: bytes, span: Span) -> None:
         rtx = next(

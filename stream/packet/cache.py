@@ -6,7 +6,7 @@ keyframe the rest is worth nothing; the next keyframe starts a new one.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -114,6 +114,12 @@ class Gop:
                 return  # before the keyframe, and no part of it
             self.frames.insert(place, Frame(carried.timestamp, [(carried.seq, carried.packet)]))
         self._bytes += len(carried.packet)
+
+    def get(self, seq: int) -> bytes | None:
+        """A packet by its number: what was replayed may have left the ring long ago."""
+        place = bisect_right(self.frames, seq, key=lambda frame: frame.first_seq) - 1
+        packets = self.frames[place].packets if place >= 0 else []
+        return next((packet for held, packet in packets if held == seq), None)
 
     def clear(self) -> None:
         self.frames = []

@@ -14,7 +14,8 @@ from .rtp import ahead
 
 REORDER_S = 0.010
 RETRY_S = 0.060
-GIVE_UP_S = 1.2
+GIVE_UP_S = 0.6
+"""A live picture can't wait longer: a keyframe then mends more than the packet would."""
 MAX_MISSING = 512
 MAX_JUMP = 3000
 """A step further than this is not loss: the sender started over (RFC 3550 A.1)."""
@@ -35,6 +36,7 @@ class Reception:
         self.highest = -1
         self.received = 0
         self.recovered = 0
+        self.given_up = 0
         self.last_at = 0.0
         self.last_sr = 0
         self.last_sr_at = 0.0
@@ -83,6 +85,7 @@ class Reception:
         """Extended sequence numbers to ask for now, ascending."""
         for seq in [seq for seq, gap in self._missing.items() if now - gap.since > GIVE_UP_S]:
             del self._missing[seq]
+            self.given_up += 1
         due = sorted(seq for seq, gap in self._missing.items() if gap.ask_at <= now)
         for seq in due:
             self._missing[seq].ask_at = now + RETRY_S

@@ -13,7 +13,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from stream.node import HttpPortUnavailableError, Node, NodeSettings, UdpPortUnavailableError
-from stream.packet import rtcp, rtp
+from stream.packet import cache, reception, rtcp, rtp
 from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
 from stream.ports import BroadcastState
 from stream.viewer import Viewer
@@ -218,6 +218,27 @@ async def test_with_rtx_the_repeat_has_a_stream_of_its_own(node, light, camera):
     assert second.seq == first.seq + 1
     assert rtp.unwrap_rtx(first.payload) == (wanted.seq, wanted.payload)
     assert first.timestamp == wanted.timestamp
+
+
+async def test_a_replayed_packet_is_resent_though_the_ring_has_let_it_go(node, light, camera, monkeypatch):
+    monkeypatch.setattr(cache, "RING_PACKETS", 2)
+    await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    viewer = await light().join("view.show", rtx=True)
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    wanted = viewer.video()[0]
+    viewer.send_rtcp(rtcp.nack(1, wanted.ssrc, [wanted.seq]))
+    await viewer.until(lambda: len(viewer.rtp) == 16)
+    assert rtp.unwrap_rtx(viewer.rtp[-1].payload) == (wanted.seq, wanted.payload)
+
+
+async def test_a_gap_that_nobody_fills_is_mended_by_a_keyframe(node, light, camera, monkeypatch):
+    monkeypatch.setattr(reception, "GIVE_UP_S", 0.1)
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    shot.frame(lose=(1,))
+    shot.frame()
+    await publisher.until(lambda: any(isinstance(said, KeyframeRequest) for said in publisher.rtcp))
 
 
 async def test_the_relay_asks_again_and_again_for_what_the_publisher_lost(node, light, camera):

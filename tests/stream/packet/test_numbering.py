@@ -75,6 +75,7 @@ def test_gaps_are_asked_for_after_a_moment_and_again_until_given_up():
     assert reception.wanted(1.02 + RETRY_S) == [first - 3, first - 1]
     assert reception.wanted(1.0 + GIVE_UP_S + 0.01) == []
     assert not reception.has_gaps
+    assert reception.given_up == 2
     assert reception.accept(12, 0, 3) is None, "a repeat"
 
 
@@ -121,6 +122,7 @@ def test_late_packets_find_their_place_in_the_gop():
     for seq, timestamp in ((3, 3000), (6, 6000), (1, 3000), (7, 6000), (0, 500)):
         gop.add_late(carried(seq, timestamp))
     assert [[seq for seq, _ in frame.packets] for frame in gop.frames] == [[1, 2, 3, 4], [6, 7], [9]]
+    assert [seq for seq in range(12) if gop.get(seq)] == [1, 2, 3, 4, 6, 7, 9]
 
 
 def test_the_ring_is_bounded_in_packets_and_seconds():
