@@ -65,7 +65,7 @@ class LiveRoom:
     async def open(self) -> None:
         """Load the room and begin to follow its log. Raises LogUnavailable, or whatever Shop.seed raises."""
         seed = await self._shop.seed(self.show_id)
-        start = opened(Offset("", 0), seed.show_state, seed.pin, seed.stock)
+        start = opened(Offset("", 0), seed.show_state, seed.pin, seed.stock, seed.picture)
         self._hold(await self._load(start))
         self._tasks = [asyncio.create_task(self.fanout.run()), asyncio.create_task(self._follow())]
 

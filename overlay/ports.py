@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from overlay.messages import Buy, OrderView, ProductCard, RefusedLine, ShowId, ShowState, UserId
+from overlay.messages import Buy, OrderView, PictureState, ProductCard, RefusedLine, ShowId, ShowState, UserId
 
 Clock: TypeAlias = Callable[[], int]
 """Now, in Unix milliseconds."""
@@ -64,6 +64,7 @@ class RoomSeed:
     show_state: ShowState
     pin: ProductCard | None
     stock: dict[str, int]
+    picture: PictureState = PictureState.IDLE
 
 
 class Shop(Protocol):

@@ -47,12 +47,13 @@ def opened(
     show_state: ShowState = ShowState.SCHEDULED,
     pin: ProductCard | None = None,
     stock: dict[str, int] | None = None,
+    picture: PictureState = PictureState.IDLE,
 ) -> Snapshot:
     """The state of a room in which nothing has been said yet."""
     return Snapshot(
         offset=offset,
         show_state=show_state,
-        picture=PictureState.IDLE,
+        picture=picture,
         pin=pin,
         comments=(),
         stock=stock or {},

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from redis.asyncio import Redis
 
 from overlay.log import ShowLog
-from overlay.messages import ShowEnded, ShowId, ShowStarted, ShowState, UserId
+from overlay.messages import PictureState, ShowEnded, ShowId, ShowStarted, ShowState, UserId
+from overlay.ports import RoomSeed
 from server.app.checkout import Checkout
 from server.app.signals import tell_show_ended
 from server.checkout.room_shop import RoomShop
+from server.media import NodeRegistry
 from server.store.pool import Pool
 
 
@@ -32,11 +35,17 @@ class LogRooms:
 
 
 class ShopOnAir(RoomShop):
-    """The shop as rooms see it, which also tells the media nodes when a show is ended from its room."""
+    """The shop as rooms see it, with what the media nodes know of the picture; a show that is ended from its
+    room is ended on the nodes, too."""
 
     def __init__(self, pool: Pool, checkout: Checkout, redis: Redis) -> None:
         super().__init__(pool, checkout.tap, checkout.shopkeeper)
-        self._redis = redis
+        self._redis, self._nodes = redis, NodeRegistry(redis)
+
+    async def seed(self, show_id: ShowId) -> RoomSeed:
+        seed = await super().seed(show_id)
+        picture = (await self._nodes.pictures_or_none()).get(show_id)
+        return replace(seed, picture=PictureState(picture.state.value)) if picture else seed
 
     async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None:
         await super().set_show_state(show_id, state, by)
