@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.shop.orders import OrderEvent, OrderState, step
+from server.shop.orders import REFUNDABLE, OrderEvent, OrderState, step
 from server.shop.record import (
     NOTHING,
     AttemptChange,
@@ -163,7 +163,7 @@ def refund_asked(
     order: OrderRecord, refund_id: str, amount_minor: int, reason: str, actor_id: str, *, restock: bool
 ) -> Change:
     """Queue a refund. All refunds together never exceed what was paid."""
-    if order.payment_intent_ref is None or order.state not in (OrderState.PAID, OrderState.FULFILLED):
+    if order.payment_intent_ref is None or order.state not in REFUNDABLE:
         raise NotPossible("not_paid", "Only a paid order can be refunded.")
     left = order.total_minor - order.promised_back_minor()
     if not 0 < amount_minor <= left:

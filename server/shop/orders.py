@@ -62,7 +62,6 @@ STEPS: dict[tuple[OrderState, OrderEvent], Step] = {
 }
 
 OPEN = frozenset({OrderState.CHARGING, OrderState.ACTION_NEEDED})  # stock held, money undecided
-KEPT = OPEN | {OrderState.PAID, OrderState.FULFILLED}  # counts towards a buyer's limit
 REFUNDABLE = frozenset({OrderState.PAID, OrderState.FULFILLED})
 
 
