@@ -41,9 +41,10 @@ def document(operations: Sequence[Operation], title: str = "Hawker") -> dict[str
 
 
 def _operation(operation: Operation, components: dict[str, Any], schema_of: dict[Any, Any]) -> dict[str, Any]:
+    path = _PARAMETER.sub(r"\1", operation.path)
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "operationId": operation.handler.__module__.rsplit(".", 1)[-1] + "_" + operation.handler.__name__,
+        "operationId": re.sub(r"[^a-z0-9]+", "_", f"{operation.method} {path}".lower()).strip("_"),
         "parameters": [*_path_parameters(operation), *_query_parameters(operation, components)],
         "responses": {**_success(operation, schema_of), **_problems(operation)},
     }

@@ -33,14 +33,15 @@ async def stripe(call: Call) -> Received:
     return Received(received=True, duplicate=not new)
 
 
-OPERATIONS = (
+OPERATIONS = tuple(
     Operation(
         method="POST",
-        path="/api/stripe/webhook",
+        path=path,
         handler=stripe,
         summary="Stripe's webhook; signed, at most 300 s old",
         access=MACHINE,
         returns=Received,
         errors=("bad_signature", "stale_webhook", "bad_webhook", "too_large", "too_slow"),
-    ),
+    )
+    for path in ("/webhooks/stripe", "/api/stripe/webhook")  # behind proxies that pass on /api alone
 )
