@@ -100,7 +100,7 @@ export interface ShowCard {
   description: string;
   state: ShowStateName;
   visibility: string;
-  starts_at: string | null;
+  starts_at: string;
   started_at: string | null;
   ended_at: string | null;
   cover_url?: string | null;

@@ -1,0 +1,193 @@
+/** The shop's front: what is on air, what comes next, what can be bought any time. */
+
+import { useEffect, useState } from 'preact/hooks';
+import { api } from '../core/api.ts';
+import { compact, countdown, dateTime } from '../core/format.ts';
+import { asProblem, type Problem } from '../core/problem.ts';
+import type { Product, ShowCard } from '../core/types.ts';
+import { LinkButton } from '../ui/button.tsx';
+import { Icon } from '../ui/icons.tsx';
+import { Picture } from '../ui/picture.tsx';
+import { ProductCard } from '../ui/product-card.tsx';
+import { config, currency } from '../ui/session.ts';
+import { Failed } from '../ui/start.tsx';
+import { Badge, Skeleton } from '../ui/status.tsx';
+
+interface Shows {
+  live: ShowCard[];
+  upcoming: ShowCard[];
+  ended: ShowCard[];
+}
+
+const REFRESH_MS = 15_000;
+const FEATURED = 8;
+
+export function Front() {
+  const [shows, setShows] = useState<Shows | null>(null);
+  const [products, setProducts] = useState<Product[] | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const load = () => {
+    api.shows().then(setShows, (error) => setProblem(asProblem(error)));
+  };
+  useEffect(() => {
+    load();
+    api.products().then((page) => setProducts(page.products.slice(0, FEATURED)), (error) => setProblem(asProblem(error)));
+    const timer = setInterval(() => document.visibilityState === 'visible' && load(), REFRESH_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (problem && !shows) return <Failed error={problem} />;
+  return (
+    <div class="front">
+      <h1 class="visually-hidden">{config.value?.shop.name}</h1>
+      <OnAir shows={shows} />
+      {shows && shows.upcoming.length > 0 && <Upcoming shows={shows.upcoming} />}
+      <Featured products={products} />
+      {shows && shows.ended.length > 0 && <Ended shows={shows.ended} />}
+    </div>
+  );
+}
+
+function OnAir(props: { shows: Shows | null }) {
+  const { shows } = props;
+  if (!shows) return <Skeleton height="24rem" />;
+  if (shows.live.length === 0) return <NothingOnAir next={shows.upcoming[0]} />;
+  return (
+    <section aria-label="On air" class="on-air">
+      {shows.live.map((show) => (
+        <LiveCard key={show.id} show={show} />
+      ))}
+    </section>
+  );
+}
+
+function LiveCard(props: { show: ShowCard }) {
+  const { show } = props;
+  return (
+    <article class="live-card" data-testid="live-card">
+      <div class="live-cover">{show.cover_url && <Picture url={show.cover_url} alt="" width={1280} sizes="(max-width: 60rem) 100vw, 60rem" eager />}</div>
+      <div class="live-text">
+        <div class="row wrap">
+          <Badge tone="live">Live</Badge>
+          {show.viewers > 0 && (
+            <span class="row small">
+              <Icon name="eye" size={16} /> {compact(show.viewers)} watching
+            </span>
+          )}
+        </div>
+        <h2>
+          <a href={`/shows/${show.id}`} class="cover-link">
+            {show.title}
+          </a>
+        </h2>
+        {show.description && <p>{show.description}</p>}
+        <div class="row wrap">
+          {show.host_name && <span class="small">with {show.host_name}</span>}
+          <span class="button buy l" aria-hidden="true">
+            <Icon name="play" size={20} /> Watch and shop
+          </span>
+        </div>
+      </div>
+    </article>
+  );
+}
+
+function NothingOnAir(props: { next: ShowCard | undefined }) {
+  const { next } = props;
+  return (
+    <section class="off-air" data-testid="off-air">
+      <h2>Nothing is on air right now</h2>
+      {next ? (
+        <p>
+          Next: <a href={`/shows/${next.id}`}>{next.title}</a>, {dateTime(next.starts_at)}.
+        </p>
+      ) : (
+        <p class="muted">No show is planned yet. The shop is open all the same.</p>
+      )}
+      <div class="row wrap">
+        {next && (
+          <LinkButton href={api.calendarUrl(next.id)} icon="calendar" download>
+            Remind me
+          </LinkButton>
+        )}
+        <LinkButton href="/products">Browse the shop</LinkButton>
+      </div>
+    </section>
+  );
+}
+
+function Upcoming(props: { shows: ShowCard[] }) {
+  return (
+    <section class="band" aria-labelledby="upcoming">
+      <h2 id="upcoming">Coming up</h2>
+      <ul class="upcoming">
+        {props.shows.map((show) => (
+          <li key={show.id} class="upcoming-show card">
+            <When startsAt={show.starts_at} />
+            <h3>
+              <a href={`/shows/${show.id}`}>{show.title}</a>
+            </h3>
+            {show.description && <p class="muted small">{show.description}</p>}
+            <LinkButton href={api.calendarUrl(show.id)} size="s" icon="calendar" download>
+              Remind me
+            </LinkButton>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** The date, and how long it is until then; ticks once a minute. */
+function When(props: { startsAt: string }) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 60_000);
+    return () => clearInterval(timer);
+  }, []);
+  const left = countdown(Date.parse(props.startsAt), now);
+  const words = left.days > 0 ? `in ${left.days} d ${left.hours} h` : left.hours > 0 ? `in ${left.hours} h ${left.minutes} min` : `in ${left.minutes} min`;
+  return (
+    <p class="upcoming-when small tabular">
+      <time dateTime={props.startsAt}>{dateTime(props.startsAt)}</time>
+      <span class="muted">{Date.parse(props.startsAt) > now ? words : 'about to start'}</span>
+    </p>
+  );
+}
+
+function Featured(props: { products: Product[] | null }) {
+  const { products } = props;
+  if (products && products.length === 0) return null;
+  return (
+    <section class="band" aria-labelledby="featured">
+      <div class="row spread">
+        <h2 id="featured">From the shop</h2>
+        <a href="/products">See everything</a>
+      </div>
+      <div class="tiles">
+        {products
+          ? products.map((product) => (
+              <ProductCard key={product.id} product={product} currency={currency.value} href={`/products/${product.handle}`} />
+            ))
+          : [1, 2, 3, 4].map((n) => <Skeleton key={n} height="18rem" />)}
+      </div>
+    </section>
+  );
+}
+
+function Ended(props: { shows: ShowCard[] }) {
+  return (
+    <section class="band" aria-labelledby="ended">
+      <h2 id="ended">Past shows</h2>
+      <ul class="ended">
+        {props.shows.slice(0, 6).map((show) => (
+          <li key={show.id} class="row spread">
+            <a href={`/shows/${show.id}`}>{show.title}</a>
+            <time class="muted small" dateTime={show.ended_at ?? show.starts_at}>
+              {dateTime(show.ended_at ?? show.starts_at)}
+            </time>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
