@@ -33,15 +33,14 @@ async def stripe(call: Call) -> Received:
     return Received(received=True, duplicate=not new)
 
 
-OPERATIONS = tuple(
+OPERATIONS = (
     Operation(
         method="POST",
-        path=path,
+        path="/api/stripe/webhook",
         handler=stripe,
         summary="Stripe's webhook; signed, at most 300 s old",
         access=MACHINE,
         returns=Received,
         errors=("bad_signature", "stale_webhook", "bad_webhook", "too_large", "too_slow"),
-    )
-    for path in ("/webhooks/stripe", "/api/stripe/webhook")  # behind proxies that pass on /api alone
+    ),
 )
