@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import getpass
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from server import config
 from server.embedded.errors import StartError
 
 _PR_SET_PDEATHSIG = 1
+_PASSWORD_MIN_CHARS = 10
 app = typer.Typer(
     name="hawker",
     help="The live-shopping platform that a shop runs itself.",
@@ -71,30 +73,66 @@ def migrate() -> None:
     """Bring the database of HAWKER_DATABASE_URL to this version's schema."""
     from server.store.migrate import newest_revision, upgrade
 
-    url = config.load(os.environ).database_url
-    if not url:
-        raise StartError("settings_invalid", "HAWKER_DATABASE_URL is not set.", "See deploy/settings.md.")
-    asyncio.run(upgrade(url))
+    asyncio.run(upgrade(_database_url()))
     print(f"The database has schema {newest_revision()}.", file=sys.stderr)
+
+
+def _database_url() -> str:
+    """HAWKER_DATABASE_URL, or the embedded PostgreSQL that `hawker up` runs below HAWKER_DATA_DIR."""
+    from server.embedded import postgres
+
+    known = config.load(os.environ)
+    url = known.database_url or postgres.running_url(known.data_dir / "postgres")
+    if not url:
+        raise StartError(
+            "settings_invalid",
+            "HAWKER_DATABASE_URL is not set, and no PostgreSQL of ours runs below HAWKER_DATA_DIR.",
+            "Set it, or start `hawker up` first (deploy/settings.md).",
+        )
+    return url
 
 
 @owner.command("create")
 def owner_create(
-    email: Annotated[str, typer.Option(help="The owner's address; a link to set a password is printed.")],
-    name: Annotated[str, typer.Option(help="The owner's name.")] = "",
+    email: Annotated[str, typer.Option(help="The owner's address, to sign in with.")],
+    name: Annotated[str, typer.Option(help="The owner's name.")] = "Owner",
 ) -> None:
-    """Make the first owner of the shop. People who sign up never become one."""
-    from server.app import owner as use
+    """Make an owner of the shop; again, to set a new password. It is asked for, or read from stdin."""
+    url = _database_url()
+    password = _new_password()
+    asyncio.run(_create_owner(url, email, name, password))
+    print(f"{email} owns the shop and can sign in.", file=sys.stderr)
 
-    asyncio.run(use.create(config.load(os.environ, "web"), email=email, name=name))
+
+def _new_password() -> str:
+    """Never an argument: those show in `ps` and in the shell's history."""
+    if not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\n")
+    elif (password := getpass.getpass("New password: ")) != getpass.getpass("Once more: "):
+        raise StartError("passwords_differ", "The two passwords differ.", "Try again.")
+    if len(password) < _PASSWORD_MIN_CHARS:
+        raise StartError(
+            "password_too_short",
+            "The password is too short.",
+            f"Use {_PASSWORD_MIN_CHARS} characters or more.",
+        )
+    return password
+
+
+async def _create_owner(url: str, email: str, name: str, password: str) -> None:
+    from server.auth.staff import create_owner
+    from server.store.pool import open_pool
+
+    async with open_pool(url, max_size=2) as pool:
+        await create_owner(pool, email, name, password)
 
 
 @app.command("demo-seed", hidden=True)
 def demo_seed() -> None:
     """Fill the sample shop; one line of JSON on stdout (server/demo/handover.py)."""
-    from server.demo import seed
+    from server.demo.seed import run
 
-    asyncio.run(seed.run(config.load(os.environ, "web"), sys.stdout))
+    asyncio.run(run(config.load(os.environ, "web"), sys.stdout))
 
 
 @app.command()

@@ -272,7 +272,7 @@ class Settings:
         "Stripe's publishable key, `pk_live_…` (or `pk_test_…`).", needed_by=SHOP_ROLES
     )
     stripe_webhook_secret: str = _setting(
-        "Signs Stripe's webhooks to `/webhooks/stripe`, `whsec_…`.", needed_by=SHOP_ROLES, secret=True
+        "Signs Stripe's webhooks to `/api/stripe/webhook`, `whsec_…`.", needed_by=SHOP_ROLES, secret=True
     )
     stripe_api_url: str = _setting(
         "Another server that speaks Stripe's API, such as the payment simulator. Empty: Stripe itself.",

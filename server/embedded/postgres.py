@@ -77,6 +77,15 @@ class Server:
         await child.stop(self.process, signal.SIGINT, timeout_s)
 
 
+def running_url(home: Path) -> str | None:
+    """The URL of the database of a cluster that somebody else keeps running below `home`, if so."""
+    with contextlib.suppress(OSError, IndexError):
+        lines = (home / "data" / "postmaster.pid").read_text().splitlines()
+        if lines[7].strip() == "ready":  # its fifth line is the socket's directory
+            return f"postgresql://{_SUPERUSER}@/{DATABASE}?host={quote(lines[4].strip())}"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Cluster:
     """Where one data directory's parts are, and as whom it runs."""

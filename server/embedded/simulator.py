@@ -8,7 +8,7 @@ from server.config import Settings
 from server.payments.simulator.app import serve
 from server.payments.simulator.settings import SimulatorSettings
 
-WEBHOOK_PATH = "/webhooks/stripe"
+WEBHOOK_PATH = "/api/stripe/webhook"
 
 
 async def run(settings: Settings, ready: Callable[[], None]) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 
-def _hawker(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def _hawker(*words: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("HAWKER_")}
     return subprocess.run(
         [sys.executable, "-m", "server", *words],
         env={**env, **variables},
         cwd=Path(__file__).parents[2],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=60,
@@ -84,3 +85,29 @@ def test_a_demo_refuses_a_live_stripe_key(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "live Stripe key" in done.stderr
     assert "sk_live_0123456789" not in done.stderr
+
+
+def test_an_owner_is_made_with_a_password_from_stdin(fresh_migrated_database_url: str) -> None:
+    made = _hawker(
+        *("owner", "create", "--email", "boss@shop.example"),
+        stdin="correct horse battery\n",
+        HAWKER_DATABASE_URL=fresh_migrated_database_url,
+    )
+    assert made.returncode == 0, made.stderr
+    assert "boss@shop.example" in made.stderr
+
+
+def test_an_owner_needs_a_password_of_some_length() -> None:
+    done = _hawker(
+        *("owner", "create", "--email", "boss@shop.example"),
+        stdin="short\n",
+        HAWKER_DATABASE_URL="postgresql://u@127.0.0.1:9/x",
+    )
+    assert done.returncode == 1
+    assert "[password_too_short]" in done.stderr
+
+
+def test_a_box_migrates_its_own_database(fresh_migrated_database_url: str) -> None:
+    done = _hawker("migrate", HAWKER_DATABASE_URL=fresh_migrated_database_url)
+    assert done.returncode == 0, done.stderr
+    assert "schema" in done.stderr

@@ -40,6 +40,7 @@ async def test_postgres_keeps_what_was_committed_when_killed(home: Path) -> None
     server.process.wait(10)
     again = await postgres.start(home / "pg", home / "pg.log")
     try:
+        assert postgres.running_url(home / "pg") == again.url
         assert await _query(again.url, "SELECT n FROM t") == 42
         assert await _query(again.url, "SHOW synchronous_commit") == "on"
         assert await _query(again.url, "SHOW fsync") == "on"
