@@ -15,7 +15,23 @@ export function OutcomeLine({ store }: { store: DeskStore }) {
         )}
       </p>
       <p class="outcome-hint" aria-hidden="true">
-        <kbd>1</kbd>–<kbd>9</kbd> pin <kbd>0</kbd> unpin <kbd>J</kbd> <kbd>K</kbd> comments <kbd>?</kbd> all keys
+        {store.may('pin') && (
+          <span>
+            <kbd>1</kbd>–<kbd>9</kbd> pin
+          </span>
+        )}
+        {store.may('unpin') && (
+          <span>
+            <kbd>0</kbd> unpin
+          </span>
+        )}
+        <span>
+          <kbd>J</kbd>
+          <kbd>K</kbd> comments
+        </span>
+        <span>
+          <kbd>?</kbd> all keys
+        </span>
       </p>
     </div>
   );

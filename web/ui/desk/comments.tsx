@@ -144,9 +144,10 @@ function CommentTools({ row, store, muted }: { row: CommentRow; store: DeskStore
 /** Five minutes with one click; for good beside it, where the second click is meant. */
 export function MuteButton(props: { store: DeskStore; userId: string; name: string; busy: boolean }) {
   const { store, userId, name, busy } = props;
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<'down' | 'up' | null>(null);
+  const toggle = (event: MouseEvent) => setOpen(open ? null : sideWithRoom(event.currentTarget as HTMLElement));
   const mute = (duration_s: number) => {
-    setOpen(false);
+    setOpen(null);
     void store.mute(userId, name, duration_s);
   };
   return (
@@ -154,17 +155,17 @@ export function MuteButton(props: { store: DeskStore; userId: string; name: stri
       class="mute"
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || !open) return;
-        setOpen(false);
+        setOpen(null);
         event.stopPropagation();
       }}
       onFocusOut={(event) => {
-        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOpen(false);
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setOpen(null);
       }}
     >
       <IconButton size="s" icon="mute_person" label={`Mute ${name} for 5 minutes`} disabled={busy} onClick={() => mute(MUTE_S)} testid="comment-mute" />
-      <IconButton size="s" icon="chevron_down" label={`More ways to mute ${name}`} aria-expanded={open} disabled={busy} onClick={() => setOpen(!open)} testid="comment-mute-more" />
+      <IconButton size="s" icon="chevron_down" label={`More ways to mute ${name}`} aria-expanded={open !== null} disabled={busy} onClick={toggle} testid="comment-mute-more" />
       {open && (
-        <span class="mute-box">
+        <span class={`mute-box ${open}`}>
           <Button size="s" kind="quiet" onClick={() => mute(MUTE_S)}>For 5 minutes</Button>
           <Button size="s" kind="quiet" onClick={() => mute(3600)}>For an hour</Button>
           <Button size="s" kind="danger" onClick={() => mute(0)} testid="comment-mute-for-good">For good</Button>
@@ -172,6 +173,14 @@ export function MuteButton(props: { store: DeskStore; userId: string; name: stri
       )}
     </span>
   );
+}
+
+const MENU_HEIGHT_PX = 140;
+
+/** A menu near the end of a list would open out of sight. */
+function sideWithRoom(button: HTMLElement): 'down' | 'up' {
+  const list = button.closest('.talk-rows, .panel-body')?.getBoundingClientRect();
+  return list && button.getBoundingClientRect().bottom + MENU_HEIGHT_PX > list.bottom ? 'up' : 'down';
 }
 
 /** Writing as oneself; a refusal stands under the field until the next try. */

@@ -14,6 +14,7 @@ export function Gate(props: { store: DeskStore; place: string; wants: string; ch
   if (phase === 'open') return <>{children}</>;
   return (
     <Shell place={place}>
+      {phase !== 'signed_out' && <h1 class="visually-hidden">{place}</h1>}
       {phase === 'loading' && <Loading />}
       {phase === 'signed_out' && (
         <div class="gate" data-testid="gate-sign-in">

@@ -52,6 +52,7 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
   const [over, setOver] = useState<number | null>(null);
   if (!store.show.value) return <Skeleton height="4.5rem" lines={4} />;
   const rows = store.run.value;
+  const editing = edits && (store.may('set_price') || store.may('set_stock'));
   if (rows.length === 0)
     return (
       <Empty icon="tag" title="No products yet">
@@ -88,15 +89,15 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
           }}
           onDragEnd={() => setDragged(null)}
         >
-          <Row row={row} index={index} last={index === rows.length - 1} {...{ store, edits, digits, arranging }} />
+          <Row row={row} index={index} last={index === rows.length - 1} quiet={!edits} edits={editing} digits={digits && store.may('pin')} {...{ store, arranging }} />
         </li>
       ))}
     </ol>
   );
 }
 
-function Row(props: { row: RunRow; index: number; last: boolean } & Required<RunProps>) {
-  const { row, index, last, store, edits, digits, arranging } = props;
+function Row(props: { row: RunRow; index: number; last: boolean } & Required<RunProps> & { quiet: boolean }) {
+  const { row, index, last, store, edits, quiet, digits, arranging } = props;
   const { card, state } = row;
   return (
     <>
@@ -115,7 +116,7 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
       <div class="run-text">
         <h3 class="clip" title={card.title}>{card.title}</h3>
         <p class="run-line">
-          <StateWord state={state} quiet={!edits} />
+          <StateWord state={state} quiet={quiet} />
           {isPlain(card) && !edits && <b class="tabular">{money(card.variants[0]?.price_minor ?? 0, card.currency)}</b>}
           <Stock available={availableIn(card)} always={!(edits && store.may('set_stock'))} />
         </p>
