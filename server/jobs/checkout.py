@@ -12,12 +12,12 @@ from server.checkout.wiring import Checkout
 from server.jobs.archive import Archive
 from server.jobs.charges import ActionDeadlines, EventSource, EventSweep, Refunds, StaleCharges, WebhookInbox
 from server.jobs.gates import GateMender
-from server.jobs.news import AT_ONCE, Handler, Publisher, RoomTeller
+from server.jobs.news import Handler, Publisher, RoomTeller
 from server.jobs.runner import Job
 from server.store.outbox import OutboxStore
 
 TOLD_KEPT_S = 24 * 3600.0
-NEWS_TICK_S = 0.1  # so a room hears of a variant's stock at most ten times a second
+NEWS_TICK_S = 0.05
 
 
 def checkout_jobs(
@@ -37,7 +37,7 @@ def checkout_jobs(
     payments, orders = checkout.payments, checkout.orders
     rooms = RoomTeller(orders, checkout.stock, news).handlers() | dict(other_news or {})
     jobs = [
-        Job("news", Publisher(outbox, "news", rooms).run, NEWS_TICK_S, eager=False),
+        Job("news", Publisher(outbox, "news", rooms).run, NEWS_TICK_S),
         Job("charges", StaleCharges(payments, checkout.charger).run, 0.5),
         Job("deadlines", ActionDeadlines(payments, orders, checkout.buyer).run, 1.0),
         Job("webhooks", WebhookInbox(payments, checkout.gateway, checkout.settler).run, 0.25),
@@ -46,7 +46,7 @@ def checkout_jobs(
         Job("told", partial(outbox.prune, TOLD_KEPT_S), 300.0),
     ]
     if mail:
-        jobs.append(Job("mail", Publisher(outbox, "mail", mail, limit=AT_ONCE).run, 1.0))
+        jobs.append(Job("mail", Publisher(outbox, "mail", mail).run, 1.0))
     if log:
         jobs.append(Job("archive", Archive(checkout.pool, log).run, 2.0, eager=False))
     if events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,21 +20,31 @@ from server.store.stock import StockStore
 _LOG = logging.getLogger("hawker.jobs.news")
 AT_ONCE = 16
 ROW_DEADLINE_S = 5.0
-MAIL_DEADLINE_S = 20.0  # below the pool's longest idle transaction, in which a batch is told
+MAIL_DEADLINE_S = 18.0
+BUDGET_S = 10.0  # with a row's deadline below the pool's longest idle transaction, in which a batch is told
+STOCK_GAP_S = 0.1  # a room hears of one variant at most ten times a second
+_VARIANTS_KEPT = 10_000
 
-Failures = dict[int, str]
+Failures = dict[int, str | None]  # None: not tried, due as before
 Handler = Callable[[Sequence[OutboxRow]], Awaitable[Failures]]
 
 
 def each(tell: Callable[[OutboxRow], Awaitable[None]], *, deadline_s: float = ROW_DEADLINE_S) -> Handler:
-    """A handler that tells rows one by one, some at a time; one that fails doesn't hold up the others."""
+    """A handler that tells rows one by one, some at a time; one that fails doesn't hold up the others.
+
+    What it doesn't get to within BUDGET_S waits for the next run.
+    """
 
     async def handle(rows: Sequence[OutboxRow]) -> Failures:
         failures: Failures = {}
         slots = asyncio.Semaphore(AT_ONCE)
+        began = time.monotonic()
 
         async def one(row: OutboxRow) -> None:
             async with slots:
+                if time.monotonic() - began > BUDGET_S:
+                    failures[row.id] = None
+                    return
                 try:
                     async with asyncio.timeout(deadline_s):
                         await tell(row)
@@ -72,9 +83,9 @@ class Publisher:
             failures = await handler(rows)
         except Exception as error:
             failures = {row.id: f"{type(error).__name__}: {error}" for row in rows}
-        if failures:
-            some = next(iter(failures.values()))
-            _LOG.warning("news_not_told", extra={"kind": kind, "rows": len(failures), "error": some})
+        errors = [error for error in failures.values() if error is not None]
+        if errors:
+            _LOG.warning("news_not_told", extra={"kind": kind, "rows": len(errors), "error": errors[0]})
         return failures
 
 
@@ -83,8 +94,16 @@ class RoomTeller:
     variant in one run are one event with the newest.
     """
 
-    def __init__(self, orders: Orders, stock: StockStore, news: RoomNews) -> None:
-        self._orders, self._stock, self._news = orders, stock, news
+    def __init__(
+        self,
+        orders: Orders,
+        stock: StockStore,
+        news: RoomNews,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._orders, self._stock, self._news, self._clock = orders, stock, news, clock
+        self._told_at: dict[str, float] = {}
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -98,7 +117,16 @@ class RoomTeller:
         async def tell(show_id: str, event_id: str, variant: VariantOnAir) -> None:
             await self._news.stock_changed(show_id, event_id, variant.variant_id, variant.available)
 
-        return await self._tell_variants(rows, tell)
+        now = self._clock()
+        early = {row.id: None for row in rows if now - self._told(row) < STOCK_GAP_S}
+        ready = [row for row in rows if row.id not in early]
+        if len(self._told_at) > _VARIANTS_KEPT:
+            self._told_at.clear()
+        self._told_at.update({row.payload["variant_id"]: now for row in ready})
+        return {**early, **await self._tell_variants(ready, tell)}
+
+    def _told(self, row: OutboxRow) -> float:
+        return self._told_at.get(row.payload["variant_id"], float("-inf"))
 
     async def _tell_price(self, rows: Sequence[OutboxRow]) -> Failures:
         async def tell(show_id: str, event_id: str, v: VariantOnAir) -> None:

@@ -42,16 +42,20 @@ class Batch:
     rows: tuple[OutboxRow, ...]
     connection: Connection
 
-    async def finish(self, failures: Mapping[int, str]) -> None:
-        """Rows without a failure are done. The others come again, later and later, then are given up."""
+    async def finish(self, failures: Mapping[int, str | None]) -> None:
+        """Rows without a failure are done. The others come again, later and later, then are given up.
+
+        A failure that is None: not tried yet, due as before.
+        """
         done = [row.id for row in self.rows if row.id not in failures]
         await self.connection.execute(
             "UPDATE outbox SET done_at = now(), error = NULL WHERE id = ANY($1::bigint[])", done
         )
         for row in self.rows:
-            if row.id in failures:
+            error = failures.get(row.id)
+            if error is not None:
                 delay_s = min(0.5 * 2.0 ** min(row.attempts, 20), _LONGEST_DELAY_S)
-                await self.connection.execute(_FAILED, row.id, failures[row.id], delay_s, GIVE_UP_TRIES)
+                await self.connection.execute(_FAILED, row.id, error, delay_s, GIVE_UP_TRIES)
 
 
 class OutboxStore:

@@ -86,6 +86,17 @@ async def test_many_sales_of_a_variant_are_one_piece_of_news(world: World) -> No
     assert await publisher(world, heard).run() == 0
 
 
+async def test_a_room_hears_of_a_variant_ten_times_a_second(world: World) -> None:
+    variant, heard, now = await world.variant(9), Heard(), 0.0
+    handlers = RoomTeller(world.orders, world.stock, heard, clock=lambda: now).handlers()
+    telling = Publisher(OutboxStore(world.pool), "news", handlers)
+    for moment in (0.0, 0.03, 0.06, 0.09, 0.12):
+        now = moment
+        await world.shopkeeper.set_stock(world.shop_id, variant, int(100 * moment), None)
+        await telling.run()
+    assert heard.stock == [(variant, 0), (variant, 12)]
+
+
 async def test_a_room_that_does_not_answer_is_told_again(world: World) -> None:
     variant = await world.variant(5)
     await world.shopkeeper.set_price(world.shop_id, variant, 1_500, None)
