@@ -7,8 +7,8 @@
  * What is borrowed: libsrtp comes as two function addresses and a context address a lane, out of pylibsrtp (see
  * _srtp.py). Nothing is linked, so any wheel of pylibsrtp serves.
  *
- * Threads: Lane and Sender belong to the fan-out's sender thread. `send` releases the GIL; it is safe because its
- * argument tuple keeps the lanes and packets alive and only the sender thread may change or close a lane.
+ * Threads: Lane and Sender belong to the fan-out's sender thread. `send` releases the GIL unless it is brief; that
+ * is safe because its argument tuple keeps lanes and packets alive and only the sender thread may change a lane.
  *
  * Speed: UDP_SEGMENT (GSO, Linux 4.18; linux/udp.h, Documentation/networking/segmentation-offloads.rst) lets the
  * kernel carry a viewer's packets of one burst as a single buffer: route, socket and netfilter work is done once.
@@ -41,6 +41,7 @@ enum {
     SLOT = 1664,       /* one sealed packet; a multiple of 64 since libsrtp wants 32-bit alignment */
     SLOTS = 96,        /* sealed before each sendmmsg: 160 kB, so that the kernel reads it out of L2 */
     BURST = 32,        /* packets a call; under UDP_MAX_SEGMENTS (64) and 64 kB a train */
+    BRIEF = 64,        /* packets to send with the GIL held: some 150 µs */
     TRACKS = 4,
     VP8 = 8,           /* in a packet's kind, beside its track: renumber the payload descriptor */
     STREAMS = 8,
@@ -115,6 +116,7 @@ typedef struct {
     uint64_t frame;
     int64_t deadline_ns; /* 0 until the socket was first full */
     int wait_ms;
+    PyThreadState *without_gil; /* NULL: the call is brief and keeps the GIL */
     long long counts[COUNTS];
 } call_t;
 
@@ -258,7 +260,10 @@ static int wait_for_room(call_t *call) {
     int left_ms = (int)((call->deadline_ns - now + 999999) / 1000000);
     if (left_ms <= 0) return 0;
     struct pollfd room = {.fd = call->sender->fd, .events = POLLOUT};
-    return poll(&room, 1, left_ms) != 0; /* a signal: the send is tried again, the deadline stays */
+    PyThreadState *meanwhile = call->without_gil == NULL ? PyEval_SaveThread() : NULL;
+    int ready = poll(&room, 1, left_ms) != 0; /* a signal: the send is tried again, the deadline stays */
+    if (meanwhile != NULL) PyEval_RestoreThread(meanwhile);
+    return ready;
 }
 
 static int is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS; }
@@ -556,14 +561,16 @@ static PyObject *sender_send(Sender *sender, PyObject *args) {
     call.frame = frame;
     call.counts[MALFORMED] = (long long)(PyTuple_Size(packets) - good) * audience;
 
-    Py_BEGIN_ALLOW_THREADS
+    /* Getting the GIL back takes up to a switch interval (5 ms) when the loop is busy: a few packets are faster
+     * sent than that, and a joining viewer's replay is thousands of such calls. */
+    if (good * audience > BRIEF) call.without_gil = PyEval_SaveThread();
     /* Another viewer comes first each frame, so that nobody is always the last or the one to lose. */
     for (Py_ssize_t i = 0, at = audience ? (Py_ssize_t)(frame % (uint64_t)audience) : 0; i < audience; i++) {
         send_to(&call, sender->lanes[at], sources, good, &numbers);
         if (++at == audience) at = 0;
     }
     flush(&call);
-    Py_END_ALLOW_THREADS
+    if (call.without_gil != NULL) PyEval_RestoreThread(call.without_gil);
     return tally(&call);
 }
 
