@@ -196,7 +196,7 @@ class Feed {
 }
 
 /** Whether this person may not write now: null when they may, else until when (Infinity: for good). */
-export function mutedUntil(state: RoomState, userId: string | null | undefined, nowMs: number): number | null {
+export function mutedUntil(state: Pick<RoomState, 'muted'>, userId: string | null | undefined, nowMs: number): number | null {
   if (!userId || !(userId in state.muted)) return null;
   const until = state.muted[userId];
   if (until == null) return Number.POSITIVE_INFINITY;

@@ -4,6 +4,7 @@ import { rowKey, type FeedRow } from '../core/room-state.ts';
 import { Avatar, hueOf } from '../ui/avatar.tsx';
 import { Button, IconButton } from '../ui/button.tsx';
 import { Icon } from '../ui/icons.tsx';
+import { memo } from '../ui/memo.tsx';
 import { Badge, Skeleton, toast, toastProblem } from '../ui/status.tsx';
 import { Composer } from './composer.tsx';
 import { beginReading, FOLLOWING, growUpwards, windowOf, type Place } from './feed-window.ts';
@@ -33,7 +34,10 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
   const { rows, newer, older } = windowOf(feed, place, fits);
   const following = place.mode === 'following';
 
-  const read = () => setPlace((before) => (before.mode === 'following' ? beginReading(store.room.value.feed, fits) : before));
+  const held = place.mode === 'reading' && place.held;
+
+  const read = (hold = false) =>
+    setPlace((before) => (before.mode === 'following' ? beginReading(store.room.value.feed, fits, hold) : before));
   const follow = () => {
     setPlace(FOLLOWING);
     setChosen(null);
@@ -44,6 +48,16 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
     setChosen(null);
     if (element.scrollHeight - element.scrollTop - element.clientHeight < 120) follow();
   };
+
+  // Stable for the rows, so that only rows that changed are rendered.
+  const actions = { read, done };
+  const latest = useRef(actions);
+  latest.current = actions;
+  const open = useRef((commentId: string) => {
+    latest.current.read();
+    setChosen((before) => (before === commentId ? null : commentId));
+  });
+  const finish = useRef(() => latest.current.done());
 
   useEffect(() => {
     const element = box.current!;
@@ -67,12 +81,12 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
     bottom.current = element.scrollHeight - element.scrollTop;
     const below = bottom.current - element.clientHeight;
     if (following && below > 40) read();
-    else if (!following && below < 8 && newer === 0 && !chosen) follow();
+    else if (!following && !held && below < 8 && newer === 0 && !chosen) follow();
     if (!following && element.scrollTop < 60 && older) setPlace(growUpwards);
   };
 
   return (
-    <div class={`feed ${following ? 'following' : 'reading'}`}>
+    <div class={`feed ${following ? 'following' : 'reading'} ${over && !store.room.value.offset ? 'waiting' : ''}`}>
       <div class="feed-head">
         {!over && <h2>Comments</h2>}
         {feed.length > 0 && (
@@ -82,7 +96,7 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
             icon={following ? 'pause' : 'play'}
             aria-pressed={!following}
             testid="pause-comments"
-            onClick={following ? read : follow}
+            onClick={() => (following ? read(true) : follow())}
           >
             {following ? 'Pause' : 'Resume'}
             <span class="visually-hidden"> comments</span>
@@ -112,11 +126,8 @@ function Feed({ store, over }: { store: ShowStore; over: boolean }) {
               store={store}
               avatar={!over}
               open={chosen === row.comment_id}
-              onOpen={() => {
-                read();
-                setChosen(chosen === row.comment_id ? null : row.comment_id);
-              }}
-              onDone={done}
+              onOpen={open.current}
+              onDone={finish.current}
             />
           ),
         )}
@@ -149,11 +160,11 @@ interface CommentProps {
   store: ShowStore;
   avatar: boolean;
   open: boolean;
-  onOpen: () => void;
+  onOpen: (commentId: string) => void;
   onDone: () => void;
 }
 
-function Comment({ row, store, avatar, open, onOpen, onDone }: CommentProps) {
+const Comment = memo(function Comment({ row, store, avatar, open, onOpen, onDone }: CommentProps) {
   const replied = useMemo(() => row.reply_to && findComment(store, row.reply_to), [row.reply_to]);
   const mine = row.user_id === store.you.value?.user_id;
   return (
@@ -165,7 +176,7 @@ function Comment({ row, store, avatar, open, onOpen, onDone }: CommentProps) {
             <Icon name="reply" size={12} /> {replied.name}: {replied.text}
           </p>
         )}
-        <p class="comment-line" onClick={onOpen}>
+        <p class="comment-line" onClick={() => onOpen(row.comment_id)}>
           <b class={`name hue-${hueOf(row.user_id)}`}>{row.name}</b>
           {row.badge && <Badge tone="brand">{row.badge}</Badge>} <span class="comment-text">{row.text}</span>
         </p>
@@ -173,12 +184,12 @@ function Comment({ row, store, avatar, open, onOpen, onDone }: CommentProps) {
       </div>
       {!open && (
         <span class="comment-more">
-          <IconButton icon="more" size="s" label={`Actions on ${row.name}’s comment`} onClick={onOpen} testid="comment-actions" />
+          <IconButton icon="more" size="s" label={`Actions on ${row.name}’s comment`} onClick={() => onOpen(row.comment_id)} testid="comment-actions" />
         </span>
       )}
     </article>
   );
-}
+});
 
 function CommentActions({ row, store, onDone }: { row: CommentRow; store: ShowStore; onDone: () => void }) {
   const [busy, setBusy] = useState(false);

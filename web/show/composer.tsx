@@ -45,7 +45,7 @@ function Writing({ store }: { store: ShowStore }) {
     );
 
   const person = store.you.value?.user_id;
-  const until = mutedUntil(store.room.value, person, store.connection?.clock.serverNow() ?? Date.now());
+  const until = mutedUntil({ muted: store.muted.value }, person, store.connection?.clock.serverNow() ?? Date.now());
   if (until !== null)
     return (
       <p class="composer-muted" role="status" data-testid="muted">

@@ -3,7 +3,15 @@
 import { rowKey, type FeedRow } from '../core/room-state.ts';
 
 /** Following shows the newest rows; reading holds the place of the last row that was seen and grows upwards. */
-export type Place = { mode: 'following' } | { mode: 'reading'; end: { key: string; at_ms: number }; size: number };
+export type Place =
+  | { mode: 'following' }
+  | {
+      mode: 'reading';
+      end: { key: string; at_ms: number };
+      size: number;
+      /** Paused by the button: only the button goes on, not reaching the end. */
+      held: boolean;
+    };
 
 export const FOLLOWING: Place = { mode: 'following' };
 export const READING_STEP = 40;
@@ -32,10 +40,10 @@ function endOf(feed: readonly FeedRow[], end: { key: string; at_ms: number }): n
   return exact >= 0 ? exact : feed.findLastIndex((row) => row.at_ms <= end.at_ms);
 }
 
-export function beginReading(feed: readonly FeedRow[], size: number): Place {
+export function beginReading(feed: readonly FeedRow[], size: number, held = false): Place {
   const last = feed.at(-1);
   if (!last) return FOLLOWING;
-  return { mode: 'reading', end: { key: rowKey(last), at_ms: last.at_ms }, size: size + READING_STEP };
+  return { mode: 'reading', end: { key: rowKey(last), at_ms: last.at_ms }, size: size + READING_STEP, held };
 }
 
 export function growUpwards(place: Place): Place {

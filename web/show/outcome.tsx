@@ -112,7 +112,7 @@ function Refused({ purchase, checkout }: { purchase: Extract<Purchase, { step: '
       );
     case 'price_changed':
       return (
-        <Words icon="tag" title={`The price is ${price} now`} text="It changed as you tapped. Nothing was charged." dismiss={checkout}>
+        <Words icon="tag" title={other ? `The price is ${price} now` : 'The price has changed'} text="It changed as you tapped. Nothing was charged." dismiss={checkout}>
           {accept(`Buy for ${price}`)}
         </Words>
       );

@@ -34,9 +34,10 @@ export function Page({ store }: { store: ShowStore }) {
   const wide = useWide();
   useShortcuts(store);
   const problem = store.problem.value;
+  const state = store.show.value ? store.state.value : 'loading';
   if (problem) return <NoShow store={store} />;
   return (
-    <div class={`show ${wide ? 'wide' : 'narrow'} is-${store.state.value}`} data-testid="show" data-state={store.state.value}>
+    <div class={`show ${wide ? 'wide' : 'narrow'} is-${state}`} data-testid="show" data-state={state}>
       <a class="skip-link" href="#chat">
         Skip to comments
       </a>

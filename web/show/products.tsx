@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'preact/hooks';
 import { availableIn, chosen } from '../core/offer.ts';
 import { Sheet } from '../ui/dialog.tsx';
 import { Price, Stock } from '../ui/money.tsx';
@@ -25,6 +26,11 @@ export function ProductsSheet({ store }: { store: ShowStore }) {
 }
 
 function ProductList({ store }: { store: ShowStore }) {
+  const list = useRef<HTMLUListElement>(null);
+  const pinned = store.pin.value?.product_id;
+  useEffect(() => {
+    list.current?.querySelector('.pinned')?.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  }, [pinned]);
   if (!store.show.value) return <Skeleton height="4.25rem" lines={4} />;
   const products = store.products.value;
   if (products.length === 0)
@@ -34,7 +40,7 @@ function ProductList({ store }: { store: ShowStore }) {
       </Empty>
     );
   return (
-    <ul class="product-list" data-testid="product-list">
+    <ul ref={list} class="product-list" data-testid="product-list">
       {products.map(({ card, state }) => {
         const variant = chosen(card, store.variantOf.value[card.product_id]);
         const available = availableIn(card);

@@ -65,7 +65,7 @@ function LivePicture({ store }: { store: ShowStore }) {
     };
   }, [show.whep_url]);
 
-  const picture = store.room.value.picture;
+  const picture = store.picture.value;
   useEffect(() => {
     if (picture === 'live') player.current?.hurry();
   }, [picture]);

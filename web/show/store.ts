@@ -40,16 +40,21 @@ export class ShowStore {
     return this.room.value.offset ? this.room.value.show_state : (this.show.value?.state ?? 'scheduled');
   });
 
-  readonly pin = computed<ProductCard | null>(() => {
-    const pin = this.room.value.pin;
-    return pin && live(pin, this.room.value);
-  });
+  // Slices: what reads them is left alone by comments.
+  readonly #pinned = computed(() => this.room.value.pin);
+  readonly #stock = computed(() => this.room.value.stock);
+  readonly #prices = computed(() => this.room.value.prices);
+  readonly #values = computed(() => ({ stock: this.#stock.value, prices: this.#prices.value }));
+
+  readonly pin = computed<ProductCard | null>(() => this.#pinned.value && live(this.#pinned.value, this.#values.value));
+  readonly muted = computed(() => this.room.value.muted);
+  readonly picture = computed(() => this.room.value.picture);
 
   /** The run-of-show as it can be bought now. */
   readonly products = computed<{ card: ProductCard; state: 'upcoming' | 'pinned' | 'shown' }[]>(() => {
-    const pinned = this.room.value.pin?.product_id;
+    const pinned = this.#pinned.value?.product_id;
     return (this.show.value?.items ?? []).map(({ product, state }) => ({
-      card: live(cardOf(product, currency.value), this.room.value),
+      card: live(cardOf(product, currency.value), this.#values.value),
       state: product.id === pinned ? 'pinned' : state === 'pinned' ? 'shown' : state,
     }));
   });

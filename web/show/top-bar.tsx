@@ -48,6 +48,7 @@ export function TopBar({ store, wide }: { store: ShowStore; wide: boolean }) {
 
 function LiveBadge({ store }: { store: ShowStore }) {
   const state = store.state.value;
+  if (!store.show.value) return null;
   if (state === 'scheduled') return <Badge tone="brand">Soon</Badge>;
   if (state === 'ended') return <Badge testid="ended">Ended</Badge>;
   const viewers = store.viewers.value;
