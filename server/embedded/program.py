@@ -13,7 +13,7 @@ from pathlib import Path
 from server.embedded import child
 from server.embedded.errors import StartError, failed_start
 
-_READY_S = 60.0
+_READY_S = 120.0
 _PROBE_S = 5.0
 _POLL_S = 0.05
 
