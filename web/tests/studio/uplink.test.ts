@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PublishStats } from '../../core/whip.ts';
 import { loudness, lengthOf, eased, SILENT_DB } from '../../studio/level.ts';
-import { adviceOf, bitrate, HOLDS_S, verdictOf } from '../../studio/uplink.ts';
+import { adviceOf, bitrate, CLIMBS_S, HOLDS_S, verdictOf } from '../../studio/uplink.ts';
 import { running } from '../../ui/desk/clock.ts';
 
 const good: PublishStats = {
@@ -14,6 +14,7 @@ const good: PublishStats = {
   lost_fraction: 0,
   limited_by: 'none',
 };
+const LONG_S = CLIMBS_S + HOLDS_S;
 const seconds = (change: Partial<PublishStats>, count = HOLDS_S) => Array.from({ length: count }, () => ({ ...good, ...change }));
 
 describe('the uplink’s verdict', () => {
@@ -22,14 +23,18 @@ describe('the uplink’s verdict', () => {
     expect(verdictOf([...seconds({}), ...seconds({ limited_by: 'bandwidth', width: 640, height: 360 }, 2)], 720)).toBe('good');
   });
 
+  it('lets a new session climb first', () => {
+    expect(verdictOf(seconds({ limited_by: 'bandwidth', width: 480, height: 270 }, CLIMBS_S), 720)).toBe('good');
+  });
+
   it('says that the uplink cannot hold the size that was chosen', () => {
-    const verdict = verdictOf(seconds({ limited_by: 'bandwidth', width: 640, height: 360 }), 720);
+    const verdict = verdictOf(seconds({ limited_by: 'bandwidth', width: 640, height: 360 }, LONG_S), 720);
     expect(verdict).toBe('uplink');
     expect(adviceOf(verdict, 720)!.title).toBe('Your uplink can’t hold 720p');
   });
 
   it('takes a phone held upright for what it is', () => {
-    expect(verdictOf(seconds({ limited_by: 'bandwidth', width: 720, height: 1280 }), 720)).toBe('good');
+    expect(verdictOf(seconds({ limited_by: 'bandwidth', width: 720, height: 1280 }, LONG_S), 720)).toBe('good');
   });
 
   it('does not blame the uplink for a small camera', () => {
@@ -37,7 +42,7 @@ describe('the uplink’s verdict', () => {
   });
 
   it('tells a slow device from lost packets from nothing at all', () => {
-    expect(verdictOf(seconds({ limited_by: 'cpu', frames_per_s: 7 }), 720)).toBe('device');
+    expect(verdictOf(seconds({ limited_by: 'cpu', frames_per_s: 7 }, LONG_S), 720)).toBe('device');
     expect(verdictOf(seconds({ lost_fraction: 0.09 }), 720)).toBe('loss');
     expect(verdictOf(seconds({ bitrate_kbps: 3 }), 720)).toBe('nothing');
   });

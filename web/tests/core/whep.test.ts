@@ -1,0 +1,184 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WhepPlayer, type WatchState } from '../../core/whep.ts';
+import { WhipPublisher } from '../../core/whip.ts';
+
+class Peer {
+  static made: Peer[] = [];
+  connectionState = 'new';
+  onconnectionstatechange: (() => void) | null = null;
+  ontrack: ((event: { track: { kind: string } }) => void) | null = null;
+  closed = false;
+  remote: string | null = null;
+  transceivers: { kind: string; init: RTCRtpTransceiverInit }[] = [];
+  constructor() {
+    Peer.made.push(this);
+  }
+  static get last(): Peer {
+    return Peer.made.at(-1)!;
+  }
+  addTransceiver(kind: string | { kind: string }, init: RTCRtpTransceiverInit) {
+    this.transceivers.push({ kind: typeof kind === 'string' ? kind : kind.kind, init });
+    return {};
+  }
+  async createOffer() {
+    return { type: 'offer', sdp: 'v=0 offer' };
+  }
+  async setLocalDescription() {}
+  async setRemoteDescription({ sdp }: { sdp: string }) {
+    this.remote = sdp;
+  }
+  close() {
+    this.closed = true;
+  }
+  become(state: string) {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
+  }
+}
+
+interface Call {
+  url: string;
+  method: string;
+  headers: Record<string, string>;
+}
+const calls: Call[] = [];
+let answer: () => Response;
+const states: WatchState[] = [];
+
+const created = () => new Response('v=0 answer', { status: 201, headers: { location: '/whep/session/7' } });
+const refused = (status: number, body: object = {}) => () => new Response(JSON.stringify(body), { status });
+const posts = () => calls.filter((call) => call.method === 'POST').length;
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+function player(): WhepPlayer {
+  return new WhepPlayer({ url: '/whep/p1', token: 'pass', onStream: () => undefined, onState: (state) => states.push(state) });
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  Peer.made = [];
+  calls.length = states.length = 0;
+  answer = created;
+  vi.stubGlobal('RTCPeerConnection', Peer);
+  vi.stubGlobal('MediaStream', class { addTrack() {} });
+  vi.stubGlobal('location', { href: 'http://shop.test/shows/1' });
+  vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+    calls.push({ url, method: init.method!, headers: init.headers as Record<string, string> });
+    return init.method === 'DELETE' ? new Response(null, { status: 200 }) : answer();
+  });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+describe('watching', () => {
+  it('posts its offer at once and takes the answer', async () => {
+    const watching = player();
+    watching.start();
+    await settle();
+    expect(calls[0]).toMatchObject({ url: '/whep/p1', method: 'POST' });
+    expect(calls[0]!.headers).toMatchObject({ 'Content-Type': 'application/sdp', Authorization: 'Bearer pass' });
+    expect(Peer.last.remote).toBe('v=0 answer');
+    Peer.last.become('connected');
+    expect(states).toEqual(['connecting', 'watching']);
+  });
+
+  it('leaves by DELETE at the resource it was given', async () => {
+    const watching = player();
+    watching.start();
+    await settle();
+    watching.stop();
+    expect(calls.at(-1)).toMatchObject({ method: 'DELETE', url: 'http://shop.test/whep/session/7' });
+    expect(Peer.last.closed).toBe(true);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(posts()).toBe(1);
+  });
+
+  it('waits while nothing is on air, and asks at once when told', async () => {
+    answer = refused(409, { code: 'not_live' });
+    const watching = player();
+    watching.start();
+    await settle();
+    expect(states.at(-1)).toBe('waiting');
+    answer = created;
+    watching.hurry();
+    await settle();
+    expect(Peer.last.remote).toBe('v=0 answer');
+  });
+
+  it('joins anew when the peer fails, and only then', async () => {
+    const watching = player();
+    watching.start();
+    await settle();
+    Peer.last.become('connected');
+    Peer.last.become('disconnected');
+    Peer.last.become('connected');
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(posts()).toBe(1);
+    Peer.last.become('failed');
+    expect(states.at(-1)).toBe('retrying');
+    await vi.advanceTimersByTimeAsync(600);
+    expect(posts()).toBe(2);
+    expect(Peer.made[0]!.closed).toBe(true);
+  });
+
+  it('gives a peer that never connects a bounded time', async () => {
+    player().start();
+    await vi.advanceTimersByTimeAsync(11_000);
+    expect(posts()).toBe(2);
+  });
+
+  it('does not knock again at a door that is closed for it', async () => {
+    answer = refused(401, { code: 'pass_needed', detail: 'This show needs a pass.' });
+    const watching = player();
+    watching.start();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(states.at(-1)).toBe('refused');
+    expect(posts()).toBe(1);
+  });
+
+  it('comes back when the relay is away for a while', async () => {
+    answer = refused(503);
+    player().start();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(posts()).toBeGreaterThan(1);
+    answer = created;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(Peer.last.remote).toBe('v=0 answer');
+  });
+});
+
+describe('publishing', () => {
+  const stream = { getVideoTracks: () => [{ kind: 'video' }], getAudioTracks: () => [{ kind: 'audio' }] } as unknown as MediaStream;
+
+  it('sends picture and sound with its token, and takes them back with it', async () => {
+    const publisher = new WhipPublisher({ url: '/whip', token: 'key', simulcast: true });
+    publisher.start(stream);
+    await settle();
+    expect(Peer.last.transceivers.map(({ kind, init }) => [kind, init.direction])).toEqual([
+      ['video', 'sendonly'],
+      ['audio', 'sendonly'],
+    ]);
+    expect(Peer.last.transceivers[0]!.init.sendEncodings).toHaveLength(3);
+    Peer.last.become('connected');
+    expect(publisher.state).toBe('live');
+    publisher.stop();
+    expect(calls.at(-1)).toMatchObject({ method: 'DELETE', headers: { Authorization: 'Bearer key' } });
+    expect(publisher.state).toBe('idle');
+  });
+
+  it('stops at a wrong key, tries again at a lost peer', async () => {
+    answer = refused(401, { code: 'bad_stream_key' });
+    const publisher = new WhipPublisher({ url: '/whip', token: 'key' });
+    publisher.start(stream);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect([publisher.state, posts()]).toEqual(['refused', 1]);
+    answer = created;
+    publisher.start(stream);
+    await settle();
+    Peer.last.become('failed');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(posts()).toBe(3);
+  });
+});
