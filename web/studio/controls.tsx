@@ -4,10 +4,10 @@ import { Dialog } from '../ui/dialog.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { Select } from '../ui/field.tsx';
 import { Icon } from '../ui/icons.tsx';
-import { Note, ProblemNote, toastProblem } from '../ui/status.tsx';
+import { Note, toastProblem } from '../ui/status.tsx';
 import { QUALITIES, qualityNamed, type Capture, type Device } from './capture.ts';
 import { eased, lengthOf, listen, SILENT_DB } from './level.ts';
-import { MICROPHONE_FAULTS } from './preview.tsx';
+import { MICROPHONE_FAULTS } from './fault-words.ts';
 import type { Sender } from './sender.ts';
 
 const QUIET_DB = -50;
@@ -54,11 +54,6 @@ export function Controls(parts: Parts) {
         </div>
         <GoLive {...parts} />
       </div>
-      <ProblemNote
-        problem={sender.problem.value && sender.state.value === 'refused' ? sender.problem.value : null}
-        retry={() => void sender.goLive()}
-        testid="go-live-problem"
-      />
       <DeviceCheck open={checking} onClose={() => setChecking(false)} capture={capture} sending={sender.sending.value} store={store} />
     </>
   );

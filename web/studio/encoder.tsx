@@ -22,8 +22,8 @@ export function Encoder({ store }: { store: DeskStore }) {
   const [problem, setProblem] = useState<Problem | null>(null);
 
   const load = () =>
-    api.staff.get<{ stream_key: KeyHint | null }>(path).then(
-      ({ stream_key }) => (setKnown(stream_key), setProblem(null)),
+    api.staff.get<KeyHint | null>(path).then(
+      (hint) => (setKnown(hint), setProblem(null)),
       (error) => setProblem(asProblem(error)),
     );
   useEffect(() => void load(), [path]);

@@ -50,7 +50,7 @@ export function Page(studio: Studio) {
         <section class="camera-panel" aria-label="Your picture">
           <Preview {...studio} />
           <Controls {...studio} />
-          <Uplink capture={capture} sender={sender} />
+          <Uplink sender={sender} />
           {!narrow && <SalesPanel store={store} />}
         </section>
         {wide ? <Beside {...studio} /> : <Tabbed {...studio} />}

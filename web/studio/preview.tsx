@@ -4,6 +4,7 @@ import { Icon, type IconName } from '../ui/icons.tsx';
 import type { Capture, CaptureFault } from './capture.ts';
 import type { Sender } from './sender.ts';
 import type { DeskStore } from '../ui/desk/store.ts';
+import { Trouble } from './uplink-strip.tsx';
 
 /** The host's own picture: mirrored, as in a mirror, unless it is a screen. Viewers see it unmirrored. */
 export function Preview({ store, capture, sender }: { store: DeskStore; capture: Capture; sender: Sender }) {
@@ -27,6 +28,9 @@ export function Preview({ store, capture, sender }: { store: DeskStore; capture:
         </div>
       )}
       <Tally store={store} sender={sender} />
+      <div class="preview-notice">
+        <Trouble capture={capture} sender={sender} />
+      </div>
     </div>
   );
 }
@@ -93,12 +97,3 @@ function Missing({ capture }: { capture: Capture }) {
     </div>
   );
 }
-
-export const MICROPHONE_FAULTS: Record<CaptureFault, string> = {
-  denied: 'The microphone is blocked. Allow it in the browser’s settings, then try again.',
-  none: 'No microphone found. Viewers will hear nothing.',
-  in_use: 'Another program holds the microphone.',
-  lost: 'The microphone went away. Viewers hear nothing.',
-  unsupported: 'This page can’t use a microphone here.',
-  failed: 'The microphone did not start.',
-};

@@ -1,26 +1,22 @@
 import { Button } from '../ui/button.tsx';
-import { Note } from '../ui/status.tsx';
+import { Note, ProblemNote } from '../ui/status.tsx';
 import { QUALITIES, type Capture } from './capture.ts';
-import { MICROPHONE_FAULTS } from './preview.tsx';
+import { MICROPHONE_FAULTS } from './fault-words.ts';
 import type { Sender } from './sender.ts';
 import { adviceOf, bitrate } from './uplink.ts';
 
-/** What leaves this device, in numbers that keep their places; and, when it is not enough, what to do. */
-export function Uplink({ capture, sender }: { capture: Capture; sender: Sender }) {
+/** What leaves this device, in numbers that keep their places. */
+export function Uplink({ sender }: { sender: Sender }) {
   const stats = sender.state.value === 'live' ? sender.latest.value : null;
-  const wanted = capture.quality.value.height;
   return (
-    <>
-      <dl class="uplink tabular" aria-label="Uplink" data-testid="uplink" data-state={sender.state.value}>
-        <Figure name="Uplink">{stats && bitrate(stats.bitrate_kbps)}</Figure>
-        <Figure name="Picture">{stats && stats.width > 0 && `${stats.width}×${stats.height}`}</Figure>
-        <Figure name="Frames">{stats && `${Math.round(stats.frames_per_s)} fps`}</Figure>
-        <Figure name="Round trip">{stats?.round_trip_ms != null && `${Math.round(stats.round_trip_ms)} ms`}</Figure>
-        <Figure name="Loss">{stats && `${(stats.lost_fraction * 100).toFixed(1)} %`}</Figure>
-        <Figure name="Codec">{stats?.codec}</Figure>
-      </dl>
-      <Trouble capture={capture} sender={sender} wanted={wanted} />
-    </>
+    <dl class="uplink tabular" aria-label="Uplink" data-testid="uplink" data-state={sender.state.value}>
+      <Figure name="Uplink">{stats && bitrate(stats.bitrate_kbps)}</Figure>
+      <Figure name="Picture">{stats && stats.width > 0 && `${stats.width}×${stats.height}`}</Figure>
+      <Figure name="Frames">{stats && `${Math.round(stats.frames_per_s)} fps`}</Figure>
+      <Figure name="Round trip">{stats?.round_trip_ms != null && `${Math.round(stats.round_trip_ms)} ms`}</Figure>
+      <Figure name="Loss">{stats && `${(stats.lost_fraction * 100).toFixed(1)} %`}</Figure>
+      <Figure name="Codec">{stats?.codec}</Figure>
+    </dl>
   );
 }
 
@@ -33,8 +29,11 @@ function Figure(props: { name: string; children: preact.ComponentChildren }) {
   );
 }
 
-function Trouble({ capture, sender, wanted }: { capture: Capture; sender: Sender; wanted: number }) {
+/** What is wrong with the picture or the sound, and what to do; over the preview, so that nothing moves. */
+export function Trouble({ capture, sender }: { capture: Capture; sender: Sender }) {
   const state = sender.state.value;
+  const wanted = capture.quality.value.height;
+  if (state === 'refused') return <ProblemNote problem={sender.problem.value} retry={() => void sender.goLive()} testid="go-live-problem" />;
   if (state === 'retrying')
     return (
       <Note tone="warn" alert title="The connection broke" testid="uplink-retrying">

@@ -6,6 +6,8 @@ export type Verdict = 'measuring' | 'good' | 'uplink' | 'device' | 'loss' | 'not
 
 /** Seconds that something must hold before it is said, so that one bad second is no news. */
 export const HOLDS_S = 5;
+/** A new session climbs from a small picture as its bandwidth is learnt: that is no fault yet. */
+export const CLIMBS_S = 15;
 const LOSS_MOST = 0.05;
 const SLOW_FRAMES = 12;
 
@@ -17,6 +19,7 @@ export function verdictOf(history: readonly PublishStats[], wantedHeight: number
   if (all((stats) => stats.bitrate_kbps < 20)) return 'nothing';
   if (all((stats) => stats.lost_fraction > LOSS_MOST)) return 'loss';
   const worse = (stats: PublishStats) => shortSide(stats) < wantedHeight * 0.9 || stats.frames_per_s < SLOW_FRAMES;
+  if (history.length < CLIMBS_S + HOLDS_S) return 'good';
   if (all((stats) => stats.limited_by === 'bandwidth' && worse(stats))) return 'uplink';
   if (all((stats) => stats.limited_by === 'cpu' && worse(stats))) return 'device';
   return 'good';

@@ -74,7 +74,7 @@ function Clock({ store }: { store: DeskStore }) {
 function Viewers({ store }: { store: DeskStore }) {
   const viewers = store.viewers.value;
   return (
-    <span class="desk-viewers tabular" title="People in the room" data-testid="viewers" data-viewers={viewers}>
+    <span class="desk-viewers tabular" title="People watching, without staff" data-testid="viewers" data-viewers={viewers}>
       <Icon name="eye" size={17} />
       <span class="visually-hidden">Viewers: </span>
       {viewers.toLocaleString()}
@@ -123,6 +123,11 @@ export function ClosedNote({ store }: { store: DeskStore }) {
   );
 }
 
+function audience(viewers: number): string {
+  if (viewers === 0) return 'Nobody is watching just now.';
+  return `${viewers === 1 ? 'One person is' : `${viewers.toLocaleString()} people are`} watching; for them the show is over.`;
+}
+
 /** Start while it is scheduled, end while it is live; ending asks first. */
 export function ShowButtons({ store, start = true }: { store: DeskStore; start?: boolean }) {
   const [asking, setAsking] = useState(false);
@@ -162,8 +167,7 @@ export function ShowButtons({ store, start = true }: { store: DeskStore; start?:
         }
       >
         <p>
-          {store.viewers.value === 1 ? 'One person is' : `${store.viewers.value.toLocaleString()} people are`} in the room. For them the show is
-          over, and it can’t be started again. Orders already placed go on.
+          {audience(store.viewers.value)} It can’t be started again. Orders already placed go on.
         </p>
         {store.outcome.value?.tone === 'danger' && <p class="field-problem">{store.outcome.value.text}</p>}
       </Dialog>
