@@ -24,7 +24,7 @@ import aiohttp
 from loadtests.node import NodeProcess, running_node
 from loadtests.viewers import Crowd
 
-SETTLE_S = 2.0
+SETTLE_S = 6.0
 BARS = {"lost": 0, "delta_p95_ms": 33.0, "all_p99_ms": 150.0, "cpu_ratio": 1.8, "kb_per_viewer": 250.0}
 
 
@@ -111,7 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--viewers", type=int, default=1000)
     parser.add_argument("--sample", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=40.0, help="joins a second")
+    parser.add_argument("--rate", type=float, default=30.0, help="joins a second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--fanout-seconds", type=float, default=8.0)
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, nothing else")
