@@ -1,6 +1,46 @@
-import { Skeleton } from '../ui/status.tsx';
-import type { PageProps } from './routes.ts';
+/** The account: who one is, where things go, how they are paid, what was bought. */
 
-export function Account(_: PageProps) {
-  return <Skeleton height="16rem" />;
+import type { ComponentChildren } from 'preact';
+import { LinkButton } from '../ui/button.tsx';
+import { me } from '../ui/session.ts';
+import { Empty } from '../ui/status.tsx';
+import { Addresses } from './account/addresses.tsx';
+import { Cards } from './account/cards.tsx';
+import { Orders } from './account/orders.tsx';
+import { Profile } from './account/profile.tsx';
+import { Security } from './account/security.tsx';
+import { Rooms, type RoomLink } from './rooms.tsx';
+import type { PageProps } from './routes.ts';
+import { SignInFirst } from './sign-in-first.tsx';
+
+const LINKS: readonly RoomLink[] = [
+  { href: '/account', title: 'Profile', icon: 'user' },
+  { href: '/account/orders', title: 'Orders', icon: 'receipt' },
+  { href: '/account/addresses', title: 'Addresses', icon: 'home' },
+  { href: '/account/cards', title: 'Cards', icon: 'card' },
+  { href: '/account/security', title: 'Security', icon: 'lock' },
+];
+
+const PARTS: Record<string, () => ComponentChildren> = {
+  '': () => <Profile />,
+  orders: () => <Orders />,
+  addresses: () => <Addresses />,
+  cards: () => <Cards />,
+  security: () => <Security />,
+};
+
+export function Account({ params }: PageProps) {
+  const part = PARTS[params['part'] ?? ''];
+  if (!part)
+    return (
+      <Empty icon="search" title="There is nothing here" action={<LinkButton href="/account">Your account</LinkButton>}>
+        The address may be mistyped.
+      </Empty>
+    );
+  if (!me.value) return <SignInFirst lead="Your orders, addresses and cards are behind your account." />;
+  return (
+    <Rooms label="Account" links={LINKS} here={location.pathname}>
+      {part()}
+    </Rooms>
+  );
 }

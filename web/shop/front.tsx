@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { api } from '../core/api.ts';
 import { compact, countdown, dateTime } from '../core/format.ts';
 import { asProblem, type Problem } from '../core/problem.ts';
-import type { Product, ShowCard } from '../core/types.ts';
+import type { Product, ShowCard, ShowItem } from '../core/types.ts';
 import { LinkButton } from '../ui/button.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Picture } from '../ui/picture.tsx';
@@ -64,7 +64,7 @@ function LiveCard(props: { show: ShowCard }) {
   const { show } = props;
   return (
     <article class="live-card" data-testid="live-card">
-      <div class="live-cover">{show.cover_url && <Picture url={show.cover_url} alt="" width={1280} sizes="(max-width: 60rem) 100vw, 60rem" eager />}</div>
+      <Poster show={show} />
       <div class="live-text">
         <div class="row wrap">
           <Badge tone="live">Live</Badge>
@@ -91,6 +91,29 @@ function LiveCard(props: { show: ShowCard }) {
   );
 }
 
+/** The show's cover; without one, the first things it sells. */
+function Poster(props: { show: ShowCard }) {
+  const { show } = props;
+  const [items, setItems] = useState<ShowItem[]>([]);
+  useEffect(() => {
+    if (!show.cover_url) api.show(show.id).then((full) => setItems(full.items), () => undefined);
+  }, [show.id, show.cover_url]);
+  if (show.cover_url)
+    return (
+      <div class="live-cover">
+        <Picture url={show.cover_url} alt="" width={1280} sizes="(max-width: 60rem) 100vw, 60rem" eager />
+      </div>
+    );
+  const images = items.flatMap(({ product }) => product.images.slice(0, 1)).slice(0, 4);
+  return (
+    <div class={`live-cover mosaic of-${images.length}`} aria-hidden="true">
+      {images.map((image) => (
+        <Picture key={image.id} url={image.url} alt="" width={640} sizes="(max-width: 60rem) 50vw, 20rem" eager />
+      ))}
+    </div>
+  );
+}
+
 function NothingOnAir(props: { next: ShowCard | undefined }) {
   const { next } = props;
   return (
@@ -98,14 +121,14 @@ function NothingOnAir(props: { next: ShowCard | undefined }) {
       <h2>Nothing is on air right now</h2>
       {next ? (
         <p>
-          Next: <a href={`/shows/${next.id}`}>{next.title}</a>, {dateTime(next.starts_at)}.
+          Next: <a href={`/shows/${next.id}`}>{next.title}</a>, {dateTime(next.starts_at)}, <Until startsAt={next.starts_at} />.
         </p>
       ) : (
         <p class="muted">No show is planned yet. The shop is open all the same.</p>
       )}
       <div class="row wrap">
         {next && (
-          <LinkButton href={api.calendarUrl(next.id)} icon="calendar" download>
+          <LinkButton href={api.calendarUrl(next.id)} kind="primary" icon="calendar" download>
             Remind me
           </LinkButton>
         )}
@@ -122,9 +145,16 @@ function Upcoming(props: { shows: ShowCard[] }) {
       <ul class="upcoming">
         {props.shows.map((show) => (
           <li key={show.id} class="upcoming-show card">
+            {show.cover_url && (
+              <div class="upcoming-cover">
+                <Picture url={show.cover_url} alt="" width={640} sizes="20rem" />
+              </div>
+            )}
             <When startsAt={show.starts_at} />
             <h3>
-              <a href={`/shows/${show.id}`}>{show.title}</a>
+              <a href={`/shows/${show.id}`} class="cover-link">
+                {show.title}
+              </a>
             </h3>
             {show.description && <p class="muted small">{show.description}</p>}
             <LinkButton href={api.calendarUrl(show.id)} size="s" icon="calendar" download>
@@ -137,8 +167,19 @@ function Upcoming(props: { shows: ShowCard[] }) {
   );
 }
 
-/** The date, and how long it is until then; ticks once a minute. */
 function When(props: { startsAt: string }) {
+  return (
+    <p class="upcoming-when small tabular">
+      <time dateTime={props.startsAt}>{dateTime(props.startsAt)}</time>
+      <span class="muted">
+        <Until startsAt={props.startsAt} />
+      </span>
+    </p>
+  );
+}
+
+/** How long it is until then; ticks once a minute. */
+function Until(props: { startsAt: string }) {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 60_000);
@@ -146,12 +187,7 @@ function When(props: { startsAt: string }) {
   }, []);
   const left = countdown(Date.parse(props.startsAt), now);
   const words = left.days > 0 ? `in ${left.days} d ${left.hours} h` : left.hours > 0 ? `in ${left.hours} h ${left.minutes} min` : `in ${left.minutes} min`;
-  return (
-    <p class="upcoming-when small tabular">
-      <time dateTime={props.startsAt}>{dateTime(props.startsAt)}</time>
-      <span class="muted">{Date.parse(props.startsAt) > now ? words : 'about to start'}</span>
-    </p>
-  );
+  return <>{Date.parse(props.startsAt) > now ? words : 'about to start'}</>;
 }
 
 function Featured(props: { products: Product[] | null }) {

@@ -1,0 +1,57 @@
+/** What a page asked for: not there yet, there, or why not; and asking again. */
+
+import { useEffect, useState } from 'preact/hooks';
+import { asProblem, type Problem } from '../core/problem.ts';
+
+export interface Loaded<Value> {
+  value: Value | null;
+  problem: Problem | null;
+  reload: () => void;
+  /** A newer value than the one loaded: what a change answered. */
+  set: (value: Value) => void;
+}
+
+/** Loads on mount and whenever `key` changes; an answer that comes too late is dropped. */
+export function useLoaded<Value>(ask: () => Promise<Value>, key: string = ''): Loaded<Value> {
+  const [value, set] = useState<Value | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    let gone = false;
+    setProblem(null);
+    ask().then(
+      (answer) => !gone && set(() => answer),
+      (error) => !gone && setProblem(asProblem(error)),
+    );
+    return () => void (gone = true);
+  }, [key, round]);
+  return { value, problem, reload: () => setRound((before) => before + 1), set: (next) => set(() => next) };
+}
+
+export interface Doing {
+  busy: boolean;
+  problem: Problem | null;
+  /** Runs one piece of work at a time; a failure is kept to be shown. Resolves true where it worked. */
+  run: (work: () => Promise<unknown>) => Promise<boolean>;
+  clear: () => void;
+}
+
+export function useDoing(): Doing {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const run = async (work: () => Promise<unknown>) => {
+    if (busy) return false;
+    setBusy(true);
+    setProblem(null);
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      setProblem(asProblem(error));
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, problem, run, clear: () => setProblem(null) };
+}

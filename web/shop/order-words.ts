@@ -1,0 +1,67 @@
+/** An order's history and state, in words for the people it concerns. */
+
+import { money } from '../core/format.ts';
+import type { Order } from '../core/types.ts';
+
+const HAPPENED: Record<string, string> = {
+  placed: 'Ordered',
+  action_needed: 'The bank asked for a confirmation',
+  paid: 'Paid',
+  declined: 'The card was declined',
+  cancelled: 'Cancelled',
+  retried: 'Tried again with another card',
+  fulfilled: 'Sent',
+  refund_asked: 'Refund started',
+  refund_failed: 'A refund did not go through',
+  refunded_in_part: 'Refunded in part',
+  refunded: 'Refunded',
+  extra_payment: 'A second payment arrived',
+  extra_payment_returned: 'The second payment was returned',
+};
+
+/** "refund_asked" → "Refund started"; a kind not known here is still readable. */
+export function happened(kind: string): string {
+  const words = HAPPENED[kind] ?? kind.replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The server's detail as people say it: "amount minor 500, reason late" → "€5.00, late". Which attempt it was is left out. */
+export function detailOf(detail: string, currency: string): string {
+  return detail
+    .split(', ')
+    .filter((part) => !/^attempt \d+$/.test(part))
+    .map((part) => {
+      const amount = /^(?:total|amount) minor (\d+)$/.exec(part);
+      if (amount) return money(Number(amount[1]), currency);
+      return part.replace(/^(reason|message) /, '').replace(/^code ([a-z_]+)$/, (_, code: string) => code.replaceAll('_', ' '));
+    })
+    .join(', ');
+}
+
+export interface StateWords {
+  title: string;
+  text: string;
+}
+
+/** The one thing its buyer wants to know. */
+export function stateWords(order: Order): StateWords {
+  const total = money(order.total_minor, order.currency);
+  switch (order.state) {
+    case 'charging':
+      return { title: 'It is reserved for you', text: `${total} is being charged. This takes a few seconds.` };
+    case 'action_needed':
+      return { title: 'Your bank wants to make sure it is you', text: 'It is reserved for you meanwhile. Confirm the payment to finish.' };
+    case 'paid':
+      return order.refunded_minor > 0
+        ? { title: 'Paid, refunded in part', text: `${money(order.refunded_minor, order.currency)} went back to your card.` }
+        : { title: 'Thank you, it is yours', text: `${total} paid. You get a mail when it is on its way.` };
+    case 'fulfilled':
+      return { title: 'It is on its way', text: `${total} paid, and sent to your address.` };
+    case 'declined':
+      return { title: 'The card was declined', text: `${order.failure_message ?? 'The bank gave no reason.'} You were not charged.` };
+    case 'cancelled':
+      return { title: 'This order was cancelled', text: 'You were not charged.' };
+    case 'refunded':
+      return { title: 'Your money is on its way back', text: `${money(order.refunded_minor, order.currency)} was refunded. Banks take up to ten days to show it.` };
+  }
+}
