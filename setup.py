@@ -1,8 +1,8 @@
-"""The one native part: the relay's fan-out. Optional: without a compiler the relay runs on its plain Python path."""
+"""The one native part, the relay's fan-out. Without a compiler the relay runs on its plain Python path."""
 
 import sys
 
-from setuptools import Extension, setup
+from setuptools import Extension, setup  # type: ignore[import-untyped]
 
 fanout = Extension(
     "stream.wire._fanout",
