@@ -10,6 +10,7 @@ import { config, currency } from '../ui/session.ts';
 import { Empty } from '../ui/status.tsx';
 import { lineOf, PayLine } from './pin-card.tsx';
 import type { ShowStore } from './store.ts';
+import { Totals } from './totals.tsx';
 
 interface Row {
   card: ProductCard;
@@ -75,21 +76,6 @@ export function BagSheet({ store }: { store: ShowStore }) {
         ))}
       </ul>
     </Sheet>
-  );
-}
-
-export function Totals(props: { goods: number; shipping: number; total: number }) {
-  return (
-    <dl class="totals tabular">
-      <dt>Products</dt>
-      <dd>{money(props.goods, currency.value)}</dd>
-      <dt>Delivery</dt>
-      <dd>{props.shipping ? money(props.shipping, currency.value) : 'Free'}</dd>
-      <dt class="total">Total, tax included</dt>
-      <dd class="total" data-testid="total">
-        {money(props.total, currency.value)}
-      </dd>
-    </dl>
   );
 }
 

@@ -10,9 +10,9 @@ import { SignInForm } from '../ui/forms/sign-in.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
 import { config, currency, me } from '../ui/session.ts';
 import { Badge, Skeleton } from '../ui/status.tsx';
-import { Totals } from './bag-sheet.tsx';
-import type { Checkout, Need } from './checkout.ts';
-import type { ShowStore } from './store.ts';
+import type { Checkout, CheckoutSheetPlace, Need } from './checkout.ts';
+import './checkout.css';
+import { Totals } from './totals.tsx';
 
 const TITLES: Record<Need, string> = {
   'sign-in': 'Almost yours',
@@ -22,7 +22,7 @@ const TITLES: Record<Need, string> = {
 };
 
 /** The first purchase, step by step; later ones only come here to change something. */
-export function CheckoutSheet({ store }: { store: ShowStore }) {
+export function CheckoutSheet({ store }: { store: CheckoutSheetPlace }) {
   const { checkout } = store;
   const open = store.sheet.value === 'checkout';
   const need = checkout.need.value;

@@ -1,4 +1,4 @@
-/** Buying in the show: who pays with what to where, one purchase at a time, and every answer to it. */
+/** Buying, in the show or in the shop: who pays with what to where, one purchase at a time, and every answer to it. */
 
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
@@ -6,14 +6,30 @@ import { paymentUi } from '../core/payment/index.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import type { OrderView } from '../core/protocol.ts';
 import { afterNews, afterProblem, IDLE, instead, type Line, type Purchase } from '../core/purchase.ts';
+import type { RoomConnection } from '../core/room.ts';
 import { follow, OpenOrders, OVER, place, viewOf } from '../core/tap.ts';
 import type { Address, Card, Order } from '../core/types.ts';
 import { uuidv7 } from '../core/uuidv7.ts';
 import { config, me } from '../ui/session.ts';
 import { toast } from '../ui/status.tsx';
-import type { ShowStore } from './store.ts';
 
 export type Need = 'sign-in' | 'address' | 'card' | 'review';
+
+/** Where buying happens: a show, or a page of the shop, which has neither room nor bag. */
+export interface CheckoutPlace {
+  readonly showId: string | null;
+  readonly mediaTime: { rtp: number | null };
+  readonly connection: RoomConnection | null;
+  readonly bag: { remove(variantIds: string[]): void };
+  open(sheet: 'checkout' | null): void;
+}
+
+/** What the sheet and the outcome need of the place they stand in. */
+export interface CheckoutSheetPlace {
+  readonly checkout: Checkout;
+  readonly sheet: { readonly value: string | null };
+  open(sheet: null): void;
+}
 
 export class Checkout {
   readonly purchase = signal<Purchase>(IDLE);
@@ -46,7 +62,7 @@ export class Checkout {
   readonly #open = new OpenOrders(localStorage);
   #following: AbortController | null = null;
 
-  constructor(private readonly store: ShowStore) {}
+  constructor(private readonly store: CheckoutPlace) {}
 
   async loadWallet(): Promise<void> {
     const person = me.value;

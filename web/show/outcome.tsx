@@ -5,13 +5,13 @@ import { instead, titles, type Purchase } from '../core/purchase.ts';
 import { Button, IconButton, LinkButton, Spinner } from '../ui/button.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
 import { currency } from '../ui/session.ts';
-import type { Checkout } from './checkout.ts';
-import type { ShowStore } from './store.ts';
+import type { Checkout, CheckoutSheetPlace } from './checkout.ts';
+import './checkout.css';
 
 const PAID_SHOWN_MS = 12_000;
 
 /** How the purchase went: each outcome its own words and its own way on. */
-export function Outcome({ store }: { store: ShowStore }) {
+export function Outcome({ store }: { store: Pick<CheckoutSheetPlace, 'checkout'> }) {
   const { checkout } = store;
   const purchase = checkout.purchase.value;
   useEffect(() => {
