@@ -3,12 +3,12 @@
 import type { ComponentChildren } from 'preact';
 import { LinkButton } from '../ui/button.tsx';
 import { me } from '../ui/session.ts';
-import { Empty } from '../ui/status.tsx';
 import { Addresses } from './account/addresses.tsx';
 import { Cards } from './account/cards.tsx';
 import { Orders } from './account/orders.tsx';
 import { Profile } from './account/profile.tsx';
 import { Security } from './account/security.tsx';
+import { Lost } from './lost.tsx';
 import { Rooms, type RoomLink } from './rooms.tsx';
 import type { PageProps } from './routes.ts';
 import { SignInFirst } from './sign-in-first.tsx';
@@ -33,9 +33,9 @@ export function Account({ params }: PageProps) {
   const part = PARTS[params['part'] ?? ''];
   if (!part)
     return (
-      <Empty icon="search" title="There is nothing here" action={<LinkButton href="/account">Your account</LinkButton>}>
+      <Lost icon="search" title="There is nothing here" action={<LinkButton href="/account">Your account</LinkButton>}>
         The address may be mistyped.
-      </Empty>
+      </Lost>
     );
   if (!me.value) return <SignInFirst lead="Your orders, addresses and cards are behind your account." />;
   return (

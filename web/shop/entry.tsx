@@ -7,8 +7,9 @@ import { asProblem, Problem } from '../core/problem.ts';
 import { Button, LinkButton } from '../ui/button.tsx';
 import { Field } from '../ui/field.tsx';
 import { SignInForm } from '../ui/forms/sign-in.tsx';
+import { Lost } from './lost.tsx';
 import { config, me, safeNext, signInUrl } from '../ui/session.ts';
-import { Empty, ProblemNote, Skeleton } from '../ui/status.tsx';
+import { ProblemNote, Skeleton } from '../ui/status.tsx';
 
 function Door(props: { title: string; lead?: ComponentChildren; children: ComponentChildren }) {
   return (
@@ -129,9 +130,9 @@ export function Reset() {
 
 function BrokenLink() {
   return (
-    <Empty icon="alert" title="This link is not whole" action={<LinkButton href="/account/forgot">Get a new one</LinkButton>}>
+    <Lost icon="alert" title="This link is not whole" action={<LinkButton href="/account/forgot">Get a new one</LinkButton>}>
       Copy the whole address from the mail, or ask for a new link.
-    </Empty>
+    </Lost>
   );
 }
 

@@ -3,8 +3,9 @@ import { useEffect, useState } from 'preact/hooks';
 import { config, loadSession } from '../ui/session.ts';
 import { Shell, type NavLink } from '../ui/shell.tsx';
 import { Failed, start } from '../ui/start.tsx';
-import { Empty, Skeleton } from '../ui/status.tsx';
+import { Skeleton } from '../ui/status.tsx';
 import { LinkButton } from '../ui/button.tsx';
+import { Lost } from './lost.tsx';
 import { routeOf, type PageProps } from './routes.ts';
 import './shop.css';
 
@@ -15,7 +16,7 @@ export const NAV: readonly NavLink[] = [
 
 function Nowhere() {
   return (
-    <Empty
+    <Lost
       icon="search"
       title="There is nothing here"
       action={
@@ -25,7 +26,7 @@ function Nowhere() {
       }
     >
       The address may be mistyped, or what was here is gone.
-    </Empty>
+    </Lost>
   );
 }
 

@@ -13,8 +13,10 @@ import { CardForm } from '../ui/forms/card.tsx';
 import { config, hasRole, me } from '../ui/session.ts';
 import { PageHead } from '../ui/shell.tsx';
 import { Failed } from '../ui/start.tsx';
-import { Empty, OrderBadge, ProblemNote, Skeleton } from '../ui/status.tsx';
+import { OrderBadge, ProblemNote, Skeleton } from '../ui/status.tsx';
+import '../show/checkout.css';
 import { useDoing, useLoaded } from './loaded.ts';
+import { Lost } from './lost.tsx';
 import { AddressBlock, cardWords, OrderHistory, OrderLines, OrderTotals } from './order-parts.tsx';
 import { stateWords } from './order-words.ts';
 import type { PageProps } from './routes.ts';
@@ -182,9 +184,9 @@ function Loading() {
 
 function NoSuchOrder() {
   return (
-    <Empty icon="receipt" title="There is no such order here" action={<LinkButton href="/account/orders">Your orders</LinkButton>}>
+    <Lost icon="receipt" title="There is no such order here" action={<LinkButton href="/account/orders">Your orders</LinkButton>}>
       It may belong to another account than the one you are signed in with.
-    </Empty>
+    </Lost>
   );
 }
 

@@ -184,12 +184,14 @@ function Review({ checkout, lines }: { checkout: Checkout; lines: Line[] }) {
           <span class="small">Change</span>
         </button>
       </div>
-      <Checkbox
-        label={`Tell the room when I buy, as “${firstName(me.value?.display_name ?? '')}”`}
-        checked={checkout.showFirstName.value}
-        onValue={(shown) => checkout.setShowFirstName(shown)}
-        testid="show-first-name"
-      />
+      {checkout.hasRoom && (
+        <Checkbox
+          label={`Tell the room when I buy, as “${firstName(me.value?.display_name ?? '')}”`}
+          checked={checkout.showFirstName.value}
+          onValue={(shown) => checkout.setShowFirstName(shown)}
+          testid="show-first-name"
+        />
+      )}
     </>
   );
 }

@@ -107,6 +107,11 @@ export class Checkout {
     });
   }
 
+  /** Whether there is a room that could be told of a purchase. */
+  get hasRoom(): boolean {
+    return this.store.showId !== null;
+  }
+
   get busy(): boolean {
     return ['placing', 'charging'].includes(this.purchase.value.step);
   }
