@@ -126,6 +126,7 @@ class Node:
         )
         self._fanout = fanout
         await self._serve(resources, http, stack)
+        stack.callback(sessions.events.end_all)  # else the HTTP server waits for their readers
 
     async def _serve(
         self, resources: Resources, http: socket.socket, stack: contextlib.AsyncExitStack

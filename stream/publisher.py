@@ -89,6 +89,11 @@ class Publisher:
                     self._profile_level_id = choice.format.parameters.get("profile-level-id", "").lower()
             self._transport_cc = media.extensions.get(TRANSPORT_CC, self._transport_cc)
 
+    @property
+    def generation(self) -> str:
+        """The newest ICE generation: it changes with each restart, and with nothing else."""
+        return self.peer.ice.generations[-1].ufrag
+
     # From the peer
 
     def peer_connected(self, lane: Lane) -> None:

@@ -26,6 +26,7 @@ from .signal.answer import (
     one_per_codec,
     write_answer,
 )
+from .signal.counter import ANSWER_WITHIN_S, Countered, able_viewer, as_offer
 from .signal.errors import (
     ConflictError,
     NoSuchSessionError,
@@ -33,6 +34,7 @@ from .signal.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from .signal.events import EventStream, EventStreams
 from .viewer import Viewer
 from .wire.dtls import Dtls, DtlsContext
 from .wire.fanout import Fanout
@@ -45,6 +47,8 @@ AWAY_S = 600.0
 RETRY_S = 2
 
 Session = Publisher | Viewer
+_RETURN_AFTER = frozenset(("draining", "node_stopped", "consent_lost", "handshake_timeout"))
+"""Causes after which a viewer does well to begin another session."""
 
 
 @dataclass(slots=True)
@@ -77,8 +81,10 @@ class Sessions:
     ) -> None:
         self.broadcasts: dict[BroadcastId, Broadcast] = {}
         self.totals = Totals()
+        self.events = EventStreams()
         self.is_draining = False
         self._by_id: dict[str, Session] = {}
+        self._countered: dict[str, Countered] = {}
         self._ingress = ingress
         self._fanout = fanout
         self._dtls = dtls
@@ -113,25 +119,61 @@ class Sessions:
     def view(self, grant: Grant, offer: Offer) -> tuple[Session, str]:
         """The session and the answer; ConflictError "not_live" when nobody has published."""
         self._admit()
-        broadcast = self.broadcasts.get(grant.broadcast)
-        if broadcast is None or broadcast.state is BroadcastState.IDLE:
-            raise ConflictError(
-                "nobody is on air here; ask again later", code="not_live", retry_after_s=RETRY_S
-            )
+        return self._view(self._on_air(grant), grant, offer)
+
+    def counter(self, grant: Grant) -> tuple[Countered, str]:
+        """A session to be and our own offer, to be answered within `ANSWER_WITHIN_S`; errors as of `view`."""
+        self._admit()
+        broadcast = self._on_air(grant)
+        offer = able_viewer(broadcast.profile_level_id)
+        offer.video.choices = self._shared(broadcast, offer)
+        session, local = secrets.token_hex(16), Credentials.random()
+        countered = Countered(
+            session,
+            grant,
+            local,
+            self._clock.time() + ANSWER_WITHIN_S,
+            lambda _: _drop(self._countered, session),
+        )
+        self._countered[session] = countered
+        text = write_answer(offer, self._side(local), session=session, outgoing=_outgoing(broadcast))
+        return countered, as_offer(text)
+
+    def answered(self, countered: Countered, answer: Offer) -> Session:
+        """The counter-offer is answered: the session begins. One that won't do leaves it waiting."""
+        viewer, _ = self._view(self._on_air(countered.grant), countered.grant, answer, countered)
+        del self._countered[countered.session]
+        return viewer
+
+    def _view(
+        self, broadcast: Broadcast, grant: Grant, offer: Offer, countered: Countered | None = None
+    ) -> tuple[Session, str]:
         offer.video.choices = self._shared(broadcast, offer)
         choices = [*offer.video.choices, *(offer.audio.choices if offer.audio else ())]
-        session, peer, local = self._peer(offer)
+        session, peer, local = self._peer(offer, countered)
         viewer = Viewer(
             session, grant, broadcast, choices, peer, self._fanout, self._clock, self._closed, self._joined
         )
         broadcast.join(viewer)
         return self._add(viewer, offer, local, _outgoing(broadcast))
 
-    def find(self, session: str, kind: str, bearer: str | None) -> Session:
-        """NoSuchSessionError, or NotAllowedError when the session wants a bearer token and this isn't it."""
-        found = self._by_id.get(session)
+    def watch(self, session: Session, wanted: Sequence[str]) -> EventStream:
+        """News for one viewer, beginning with how things stand; UnavailableError when too many listen."""
+        stream, broadcast = EventStream(wanted), session.broadcast
+        self.events.add(broadcast.id, session.session, stream)
+        for event, data in _news(broadcast):
+            stream.tell(event, data)
+        return stream
+
+    def find(self, session: str, kind: str) -> Session | Countered:
+        found = self._by_id.get(session) or self._countered.get(session)
         if found is None or found.kind != kind:
             raise NoSuchSessionError("no such session; it has ended, or never was")
+        return found
+
+    def find_for(self, session: str, kind: str, bearer: str | None) -> Session | Countered:
+        """NoSuchSessionError, or NotAllowedError when the session wants a bearer token and this isn't it."""
+        found = self.find(session, kind)
         wanted = found.grant.bearer_sha256
         if wanted is not None and not hmac.compare_digest(wanted, sha256((bearer or "").encode()).digest()):
             raise NotAllowedError("this session wants the bearer token that began it", code="bearer_invalid")
@@ -154,17 +196,22 @@ class Sessions:
         """Every half second: lost peers, silent publishers, broadcasts that nobody came back to."""
         for session in self:
             session.peer.sweep(now)
+        for countered in list(self._countered.values()):
+            if now > countered.until:
+                countered.close("unanswered")
         for broadcast in list(self.broadcasts.values()):
             broadcast.sweep(now)
             if broadcast.publisher is None and self._is_over(broadcast, now):
                 self.end(broadcast.id, "publisher_gone")
 
     def close_all(self, reason: str) -> None:
+        self._countered.clear()
         for broadcast_id in list(self.broadcasts):
             self.end(broadcast_id, reason)
 
     def broadcast_changed(self, broadcast: Broadcast) -> None:
         self._observer.broadcast_changed(broadcast.id, broadcast.state, broadcast.audience)
+        self.events.tell(broadcast.id, _news(broadcast))
 
     def counts(self) -> dict[BroadcastId, tuple[BroadcastState, int]]:
         return {held.id: (held.state, held.audience) for held in self.broadcasts.values()}
@@ -182,8 +229,16 @@ class Sessions:
             raise UnavailableError(
                 "this node is going away; ask the public address again", code="draining", retry_after_s=1
             )
-        if len(self._by_id) >= self._max_sessions:
+        if len(self._by_id) + len(self._countered) >= self._max_sessions:
             raise UnavailableError("this node is full; ask the public address again", retry_after_s=RETRY_S)
+
+    def _on_air(self, grant: Grant) -> Broadcast:
+        broadcast = self.broadcasts.get(grant.broadcast)
+        if broadcast is None or broadcast.state is BroadcastState.IDLE:
+            raise ConflictError(
+                "nobody is on air here; ask again later", code="not_live", retry_after_s=RETRY_S
+            )
+        return broadcast
 
     def _broadcast(self, broadcast_id: BroadcastId) -> Broadcast:
         held = self.broadcasts.get(broadcast_id)
@@ -202,26 +257,29 @@ class Sessions:
             )
         return sorted(choices, key=lambda choice: choice.codec is not on_air)
 
-    def _peer(self, offer: Offer) -> tuple[str, Peer, Credentials]:
-        local = Credentials.random()
+    def _peer(self, offer: Offer, countered: Countered | None = None) -> tuple[str, Peer, Credentials]:
+        local = countered.local if countered else Credentials.random()
         dtls = Dtls(self._dtls, is_client=offer.is_dtls_server, fingerprints=offer.fingerprints)
         ice = IceLite(local, self._clock.time())
         peer = Peer(ice, dtls, self._fanout, self._ingress.send, self._clock)
         self._ingress.add(peer, local)
-        return secrets.token_hex(16), peer, local
+        return countered.session if countered else secrets.token_hex(16), peer, local
 
     def _add(
         self, session: Session, offer: Offer, local: Credentials, outgoing: dict[str, Outgoing] | None
     ) -> tuple[Session, str]:
         self._by_id[session.session] = session
-        side = Local(local, self._dtls.fingerprint, self._candidates)
-        return session, write_answer(offer, side, session=session.session, outgoing=outgoing)
+        return session, write_answer(offer, self._side(local), session=session.session, outgoing=outgoing)
+
+    def _side(self, local: Credentials) -> Local:
+        return Local(local, self._dtls.fingerprint, self._candidates)
 
     def _closed(self, session: Session, reason: str) -> None:
         self._by_id.pop(session.session, None)
         self._ingress.remove(session.peer)
         self.totals.add(session, reason)
         broadcast = session.broadcast
+        self.events.end(broadcast.id, session.session, reconnect=reason in _RETURN_AFTER)
         if self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
             del self.broadcasts[broadcast.id]
 
@@ -235,6 +293,15 @@ class Sessions:
 
 def _never_began(broadcast: Broadcast) -> bool:
     return broadcast.publisher is None and broadcast.state is BroadcastState.IDLE
+
+
+def _drop(countered: dict[str, Countered], session: str) -> None:
+    countered.pop(session, None)
+
+
+def _news(broadcast: Broadcast) -> Iterator[tuple[str, dict[str, object]]]:
+    yield ("active" if broadcast.state is BroadcastState.LIVE else "inactive"), {}
+    yield "viewercount", {"viewercount": broadcast.audience}
 
 
 def _outgoing(broadcast: Broadcast) -> dict[str, Outgoing]:

@@ -79,6 +79,11 @@ class Viewer:
         self._resends_at = self.joined_at
         peer.owner = self
 
+    @property
+    def generation(self) -> str:
+        """The newest ICE generation: it changes with each restart, and with nothing else."""
+        return self.peer.ice.generations[-1].ufrag
+
     # From the peer
 
     def peer_connected(self, lane: Lane) -> None:

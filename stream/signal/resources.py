@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from stream.ports import Admission, Grant, Purpose
 from stream.sessions import Session, Sessions
 
-from .answer import Offer, read_publisher_offer, read_viewer_offer
-from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError
+from .answer import read_publisher_offer, read_viewer_offer
+from .counter import Countered
+from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError, UnsupportedError
+from .events import EVENTS, known, read_wanted
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_S = 10.0
 REDEEM_S = 5.0
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
+JSON = "application/json"
+_EXTENSION = "urn:ietf:params:whep:ext:core:"
 
 CORS = {
     "access-control-allow-origin": "*",
@@ -76,6 +80,7 @@ class Resources:
         self._admission = admission
         self._public_base_url = public_base_url.rstrip("/")
         self._links = [server.link() for server in ice_servers]
+        self._public_links = [server.link() for server in ice_servers if not server.credential]
         self.app = Starlette(
             routes=[
                 Route("/healthz", healthz, methods=["GET"]),
@@ -86,31 +91,58 @@ class Resources:
                     _guarded(self._resource),
                     methods=["PATCH", "DELETE", "OPTIONS", "HEAD"],
                 ),
+                Route(
+                    "/whep/{session}/sse",
+                    _guarded(self._events),
+                    methods=["POST", "GET", "DELETE", "OPTIONS"],
+                ),
             ],
         )
 
     async def _endpoint(self, request: Request) -> Response:
         kind = _kind(request)
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return self._linked(Response(status_code=200, headers=_PREFLIGHT), self._public_links)
         if request.method == "HEAD":
             return Response(status_code=200, headers={"accept-post": SDP})
         text = await _body(request, SDP)
-        offer = read_publisher_offer(text) if kind == "whip" else read_viewer_offer(text)
-        grant = await self._redeem(request, Purpose.PUBLISH if kind == "whip" else Purpose.VIEW)
-        return self._created(kind, *self._begin(kind, grant, offer))
+        return await (self._publish if kind == "whip" else self._view)(request, text)
 
-    def _begin(self, kind: str, grant: Grant, offer: Offer) -> tuple[Session, str]:
-        return (self._sessions.publish if kind == "whip" else self._sessions.view)(grant, offer)
+    async def _publish(self, request: Request, text: str) -> Response:
+        offer = read_publisher_offer(text)
+        grant = await self._redeem(request, Purpose.PUBLISH)
+        return self._created(*self._sessions.publish(grant, offer))
 
-    def _created(self, kind: str, session: Session, answer: str) -> Response:
-        response = Response(answer, status_code=201, media_type=SDP)
+    async def _view(self, request: Request, text: str) -> Response:
+        """An offer that can't be answered, though there is something to see, is met by ours (406)."""
+        try:
+            offer = read_viewer_offer(text)
+        except UnsupportedError:
+            offer = None
+        grant = await self._redeem(request, Purpose.VIEW)
+        if offer is not None:
+            try:
+                return self._created(*self._sessions.view(grant, offer))
+            except UnsupportedError:
+                pass
+        return self._created(*self._sessions.counter(grant), status=406)
+
+    def _created(self, session: Session | Countered, text: str, *, status: int = 201) -> Response:
+        location = f"{self._public_base_url}/{session.kind}/{session.session}"
+        response = Response(text, status_code=status, media_type=SDP)
         # Starlette would add a charset, and some clients compare the type as a whole.
         response.headers["content-type"] = SDP
-        response.headers["location"] = f"{self._public_base_url}/{kind}/{session.session}"
+        response.headers["location"] = location
         response.headers["etag"] = _etag(session)
-        response.headers["accept-patch"] = FRAGMENT
-        for link in self._links:
+        response.headers["accept-patch"] = FRAGMENT if status == 201 else f"{SDP}, {FRAGMENT}"
+        extensions = []
+        if session.kind == "whep":
+            events = ",".join(EVENTS)
+            extensions = [f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="{events}"']
+        return self._linked(response, [*self._links, *extensions])
+
+    def _linked(self, response: Response, links: list[str]) -> Response:
+        for link in links:
             response.headers.append("link", link)
         return response
 
@@ -132,20 +164,66 @@ class Resources:
     async def _resource(self, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=200, headers=_PREFLIGHT)
-        session = self._sessions.find(request.path_params["session"], _kind(request), _bearer(request))
+        kind = _kind(request)
+        session = self._sessions.find_for(request.path_params["session"], kind, _bearer(request))
         if request.method == "DELETE":
             session.close("deleted")
             return Response(status_code=200)
         if request.method == "HEAD":
             return Response(status_code=200, headers={"etag": _etag(session), "accept-patch": FRAGMENT})
+        if kind == "whep" and _media_type(request) == SDP:
+            return self._answered(session, await _body(request, SDP))
         return self._patch(session, request.headers.get("if-match"), await _body(request, FRAGMENT))
 
-    def _patch(self, session: Session, if_match: str | None, fragment: str) -> Response:
+    def _answered(self, session: Session | Countered, answer: str) -> Response:
+        if not isinstance(session, Countered):
+            raise SignalError("this session has its answer", code="not_awaiting_answer", status=409)
+        self._sessions.answered(session, read_viewer_offer(answer))
+        return Response(status_code=204)
+
+    async def _events(self, request: Request) -> Response:
+        """POST subscribes and says where; GET reads. A GET carries no bearer: EventSource can't send one, and
+        the session's name, which nobody can guess, is all that it takes to hear how many watch."""
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        name = request.path_params["session"]
+        if request.method == "GET":
+            return self._event_stream(self._began(self._sessions.find(name, "whep")), request)
+        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
+        if request.method == "DELETE":
+            self._sessions.events.end(session.broadcast.id, session.session, reconnect=False)
+            return Response(status_code=200)
+        wanted = ",".join(read_wanted(await _body(request, JSON)))
+        location = f"{self._public_base_url}/whep/{session.session}/sse?events={wanted}"
+        return Response(status_code=201, headers={"location": location})
+
+    def _event_stream(self, session: Session, request: Request) -> Response:
+        asked = request.query_params.get("events")
+        stream = self._sessions.watch(session, EVENTS if asked is None else known(asked.split(",")))
+
+        async def read() -> AsyncIterator[str]:
+            try:
+                async for text in stream.read():
+                    yield text
+            finally:
+                self._sessions.events.remove(session.broadcast.id, stream)
+
+        return StreamingResponse(
+            read(), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        )
+
+    @staticmethod
+    def _began(session: Session | Countered) -> Session:
+        if isinstance(session, Countered):
+            raise SignalError("answer our offer first", code="awaiting_answer", status=409)
+        return session
+
+    def _patch(self, session: Session | Countered, if_match: str | None, fragment: str) -> Response:
         """Trickled candidates are let go: ICE-lite learns addresses from checks (RFC 8445 2.5)."""
         if if_match is None:
             raise SignalError("send If-Match with the session's ETag", code="etag_missing", status=428)
         if if_match == "*":
-            return self._restart(session, fragment)
+            return self._restart(self._began(session), fragment)
         if if_match != _etag(session):
             raise SignalError("the ETag is stale: ICE was restarted since", code="etag_stale", status=412)
         return Response(status_code=204)
@@ -165,9 +243,8 @@ class Resources:
         return response
 
 
-def _etag(session: Session) -> str:
-    """The newest ICE generation: it changes with each restart, and with nothing else."""
-    return f'"{session.peer.ice.generations[-1].ufrag}"'
+def _etag(session: Session | Countered) -> str:
+    return f'"{session.generation}"'
 
 
 def _kind(request: Request) -> str:
@@ -186,8 +263,12 @@ def _fragment_value(fragment: str, name: str) -> str:
     return next((line[len(name) :].strip() for line in fragment.splitlines() if line.startswith(name)), "")
 
 
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def _body(request: Request, media_type: str) -> str:
-    stated = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    stated = _media_type(request)
     if stated != media_type:
         raise SignalError(f"send {media_type}, not {stated or 'nothing'}", code="media_type", status=415)
     too_large = SignalError(f"the body is over {MAX_BODY_BYTES} bytes", code="body_too_large", status=413)

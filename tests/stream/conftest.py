@@ -152,7 +152,7 @@ class LightPeer(asyncio.DatagramProtocol):
                 headers={"content-type": "application/sdp", **headers},
             )
         self.status = self.response.status_code
-        if self.status == 201:
+        if self.status in (201, 406):
             self.answer, self.location = self.response.text, self.response.headers["location"]
         else:
             self.problem = self.response.json()

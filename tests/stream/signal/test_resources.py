@@ -181,3 +181,18 @@ async def test_ice_servers_and_announced_addresses_are_settings(admission, obser
     links = created.headers.get_list("link")
     assert links[0].startswith('<turn:turn.example>; rel="ice-server"; username="user"')
     assert_problem(full, 503, "overloaded")
+
+
+async def test_discovery_tells_the_servers_that_need_no_password(admission, observer):
+    settings = NodeSettings(
+        ice_servers=(IceServer("turn:turn.example", "user", "pass"), IceServer("stun:stun.example"))
+    )
+    node = Node(settings, admission, observer)
+    await node.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+        for kind in ("whip", "whep"):
+            response = await http.options(f"/{kind}")
+            assert response.headers.get_list("link") == ['<stun:stun.example>; rel="ice-server"']
+            assert (await http.head(f"/{kind}")).headers["accept-post"] == "application/sdp"
+            assert (await http.get(f"/{kind}")).status_code == 405
+    await node.stop()

@@ -1,0 +1,128 @@
+"""A viewer's server-sent events (draft-ietf-wish-whep, the server-sent-events extension).
+
+A stream keeps the newest news of each kind and nothing else, so a reader that falls behind costs no memory
+and is never told what is no longer true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from .errors import MalformedError, UnavailableError
+
+EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
+MAX_STREAMS = 1000
+"""A node's: each holds an HTTP connection for as long as its viewer stays."""
+PACE_S = 0.5
+"""Between two writes to one reader."""
+KEEP_ALIVE_S = 15.0
+"""Proxies close what has been silent for a minute, some for thirty seconds."""
+
+_SUPERSEDES = {"active": "state", "inactive": "state"}
+
+
+def read_wanted(body: str) -> tuple[str, ...]:
+    """The events that a client asks for: a JSON array of names; those that we don't know are left out."""
+    try:
+        names = json.loads(body) if body.strip() else list(EVENTS)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("send a JSON array of event names", code="malformed_json") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise MalformedError("send a JSON array of event names", code="malformed_json")
+    return known(names)
+
+
+def known(names: Iterable[str]) -> tuple[str, ...]:
+    asked = set(names)
+    return tuple(name for name in EVENTS if name in asked)
+
+
+class EventStream:
+    """`tell` never waits; `read` is the one reader's, and ends after `close`."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self.wanted = frozenset(wanted)
+        self._news: dict[str, tuple[str, str]] = {}
+        self._is_closed = False
+        self._wake = asyncio.Event()
+
+    def tell(self, event: str, data: Mapping[str, Any]) -> None:
+        if event in self.wanted and not self._is_closed:
+            self._news[_SUPERSEDES.get(event, event)] = (event, json.dumps(data))
+            self._wake.set()
+
+    def close(self) -> None:
+        """What was told before is still read."""
+        self._is_closed = True
+        self._wake.set()
+
+    async def read(self) -> AsyncIterator[str]:
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            self._wake.clear()
+            news, self._news = self._news, {}
+            if news:
+                yield "".join(f"event: {event}\ndata: {data}\n\n" for event, data in news.values())
+            if self._is_closed and not self._news:
+                return
+            await asyncio.sleep(0 if self._is_closed else PACE_S)
+
+
+class EventStreams:
+    """Who listens: a session's streams end with it."""
+
+    def __init__(self) -> None:
+        self._by_broadcast: dict[str, dict[EventStream, str]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, broadcast: str, session: str, stream: EventStream) -> None:
+        if self._count >= MAX_STREAMS:
+            raise UnavailableError(
+                "no more event streams here; ask the session's state again later",
+                code="too_many_event_streams",
+                retry_after_s=30,
+            )
+        self._by_broadcast.setdefault(broadcast, {})[stream] = session
+        self._count += 1
+
+    def remove(self, broadcast: str, stream: EventStream) -> None:
+        """Again is nothing."""
+        streams = self._by_broadcast.get(broadcast, {})
+        if streams.pop(stream, None) is not None:
+            self._count -= 1
+        if not streams:
+            self._by_broadcast.pop(broadcast, None)
+
+    def tell(self, broadcast: str, news: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        streams = self._by_broadcast.get(broadcast)
+        if streams:
+            for event, data in tuple(news):
+                for stream in streams:
+                    stream.tell(event, data)
+
+    def end(self, broadcast: str, session: str, *, reconnect: bool) -> None:
+        """The session is over; `reconnect` says that another one would be welcome."""
+        for stream, holder in list(self._by_broadcast.get(broadcast, {}).items()):
+            if holder == session:
+                if reconnect:
+                    stream.tell("reconnect", {})
+                stream.close()
+                self.remove(broadcast, stream)
+
+    def end_all(self) -> None:
+        for broadcast, streams in list(self._by_broadcast.items()):
+            for stream in list(streams):
+                stream.tell("reconnect", {})
+                stream.close()
+                self.remove(broadcast, stream)
