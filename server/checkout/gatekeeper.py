@@ -13,14 +13,24 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from server.checkout.ports import Gate, Stock
+from server.checkout.ports import Gate, Stock, StoreTrouble
 from server.shop.gate import GateRecord, GateView, OpenOrder, StockRow, StockTruth
 from server.shop.ids import OrderId, ShopId
 from server.shop.orders import OPEN, OrderState
 
 _LOG = logging.getLogger("hawker.checkout.gate")
+SUSPECT_GAP_S, SUSPECT_LOOKS = 0.5, 20
 _SETTLED_WELL = frozenset({OrderState.PAID, OrderState.FULFILLED, OrderState.REFUNDED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """`calm`: nothing moved meanwhile, so all that was wrong is right now."""
+
+    mended: int
+    calm: bool
 
 
 class Gatekeeper:
@@ -29,6 +39,8 @@ class Gatekeeper:
     def __init__(self, gate: Gate, stock: Stock) -> None:
         self._gate, self._stock = gate, stock
         self._opening: dict[tuple[ShopId, str], asyncio.Task[None]] = {}
+        self._suspected: set[ShopId] = set()
+        self._mending: dict[ShopId, asyncio.Task[None]] = {}
 
     async def open(self, shop_id: ShopId, variant_ids: Collection[str]) -> None:
         """Load variants that the gate doesn't know. Those PostgreSQL doesn't know either stay closed."""
@@ -51,19 +63,47 @@ class Gatekeeper:
         for row in truth.rows:
             await self._load(shop_id, row, "", pending, truth)
 
-    async def mend(self, shop_id: ShopId, variant_ids: Collection[str] = ()) -> int:
+    def suspect(self, shop_id: ShopId) -> None:
+        """The gate and PostgreSQL disagreed: mend now, not when the worker does. Twice a second at most."""
+        self._suspected.add(shop_id)
+        if shop_id not in self._mending:
+            task = asyncio.create_task(self._mend_suspected(shop_id))
+            self._mending[shop_id] = task
+            task.add_done_callback(lambda _: self._mending.pop(shop_id, None))
+
+    async def _mend_suspected(self, shop_id: ShopId) -> None:
+        """Until a look was calm: one that was taken while orders moved may have had to leave things be."""
+        for _ in range(SUSPECT_LOOKS):
+            self._suspected.discard(shop_id)
+            try:
+                calm = (await self._compare(shop_id)).calm
+            except StoreTrouble as error:
+                calm = False
+                _LOG.warning("gate_not_mended", extra={"shop_id": shop_id, "error": str(error)})
+            await asyncio.sleep(SUSPECT_GAP_S)
+            if calm and shop_id not in self._suspected:
+                return
+
+    async def mend(self, shop_id: ShopId) -> int:
         """Compare everything the gate believes of a shop with PostgreSQL. The number of corrections."""
-        view = await self._gate.read(shop_id)
-        wanted = {*view.variants, *variant_ids}
-        truth = await self._stock.truth(shop_id, wanted, list(view.orders), with_bought=False)
+        return (await self._compare(shop_id)).mended
+
+    async def _compare(self, shop_id: ShopId) -> _Compared:
+        view, truth = await self._look(shop_id)
         mended = await self._mend_orders(shop_id, view, truth)
-        if mended:  # numbers have moved: look again
-            view = await self._gate.read(shop_id)
-            truth = await self._stock.truth(shop_id, wanted, list(view.orders), with_bought=False)
-        mended += await self._mend_numbers(shop_id, view, truth)
+        if mended:  # numbers have moved
+            view, truth = await self._look(shop_id)
+        numbers = await self._mend_numbers(shop_id, view, truth)
+        mended += numbers.mended
         if mended:
             _LOG.warning("gate_mended", extra={"shop_id": shop_id, "corrections": mended})
-        return mended
+        return _Compared(mended, numbers.calm)
+
+    async def _look(self, shop_id: ShopId) -> tuple[GateView, StockTruth]:
+        view = await self._gate.read(shop_id)
+        return view, await self._stock.truth(
+            shop_id, list(view.variants), list(view.orders), with_bought=False
+        )
 
     async def _mend_orders(self, shop_id: ShopId, view: GateView, truth: StockTruth) -> int:
         """Bring the gate's records to their orders' states. A held one without an order ends by itself."""
@@ -84,17 +124,18 @@ class Gatekeeper:
             return state in OPEN and await self._gate.begin(shop_id, order_id)
         return state not in OPEN and await self._gate.release(shop_id, order_id)
 
-    async def _mend_numbers(self, shop_id: ShopId, view: GateView, truth: StockTruth) -> int:
+    async def _mend_numbers(self, shop_id: ShopId, view: GateView, truth: StockTruth) -> _Compared:
         pending, unsure = _pending(view, truth), _unsure(view, truth)
-        mended = 0
+        mended, calm = 0, not unsure
         for row in truth.rows:
             known = view.variants.get(row.variant_id)
             if known is None or row.variant_id in unsure:
                 continue
             right = (row.available - pending[row.variant_id], row.buyer_limit)
             if right != (known.available, known.buyer_limit):
-                mended += await self._load(shop_id, row, known.changes, pending, truth)
-        return mended
+                loaded = await self._load(shop_id, row, known.changes, pending, truth)
+                mended, calm = mended + loaded, calm and loaded
+        return _Compared(mended, calm)
 
     async def _load(
         self, shop_id: ShopId, row: StockRow, seen: str, pending: Counter[str], truth: StockTruth

@@ -105,12 +105,15 @@ class Tap:
                 return view_of_existing(order)
             case Refused(code=code, lines=lines):
                 await self._give_back(wish)
+                if code in ("sold_out", "buyer_limit"):  # the gate thought otherwise
+                    self._gatekeeper.suspect(wish.shop_id)
                 raise refusal(code, lines=lines)
 
     async def _begin(self, wish: Wish) -> None:
         """The order stands whatever the gate says now: a gate that is down or was wiped is mended later."""
         try:
-            await self._gate.begin(wish.shop_id, wish.order_id)
+            if not await self._gate.begin(wish.shop_id, wish.order_id):
+                self._gatekeeper.suspect(wish.shop_id)
         except GateDown as error:
             _LOG.warning("gate_not_told", extra={"order_id": wish.order_id, "error": str(error)})
 

@@ -78,8 +78,9 @@ async def test_a_gate_that_lets_too_many_through_sells_no_more(world: World) -> 
     await world.queue.idle()
     assert sum(not isinstance(a, Exception) for a in answers) == 3
     assert await world.stock_of(variant) == (0, 0, 3)
-    assert await world.gatekeeper.mend(world.shop_id) == 1
-    await world.assert_gate_agrees()
+    async with asyncio.timeout(5):  # a refusal of PostgreSQL's is the sign to mend
+        while await world.gate_says(variant) != 0:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_changed_price_is_refused_and_nothing_held(world: World) -> None:
