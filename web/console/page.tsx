@@ -8,7 +8,6 @@ import { Ticker, Totals } from '../ui/desk/sales.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { commentsOf, peopleOf } from '../ui/desk/talk.ts';
 import { Button, IconButton } from '../ui/button.tsx';
-import { hasRole } from '../ui/session.ts';
 import { Toasts } from '../ui/status.tsx';
 import { Tabs, type Tab } from '../ui/tabs.tsx';
 import { AddProduct } from './add-product.tsx';
@@ -80,7 +79,7 @@ function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
   const [arranging, setArranging] = useState(false);
   const [adding, setAdding] = useState(false);
   // The room's commands don't plan the show; the shop's API does, for those who may.
-  const plans = hasRole('owner', 'producer');
+  const plans = store.show.value?.can.produce ?? false;
   const count = store.run.value.length;
   return (
     <>

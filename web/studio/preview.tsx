@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Button, Spinner } from '../ui/button.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
 import type { Capture, CaptureFault } from './capture.ts';
+import { MICROPHONE_FAULTS } from './fault-words.ts';
 import type { Sender } from './sender.ts';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { Trouble } from './uplink-strip.tsx';
@@ -84,13 +85,15 @@ function Missing({ capture }: { capture: Capture }) {
       </div>
     );
   const { icon, title, text } = FAULTS[fault];
+  const silent = capture.microphoneFault.value;
   return (
     <div class="preview-words" role="alert" data-testid={`camera-${fault}`}>
       <Icon name={icon} size={28} />
       <strong>{title}</strong>
       <p>{text}</p>
+      {silent && fault !== 'unsupported' && <p>{MICROPHONE_FAULTS[silent]}</p>}
       {fault !== 'unsupported' && (
-        <Button size="s" icon="refresh" onClick={() => void capture.openCamera('')}>
+        <Button size="s" icon="refresh" onClick={() => void (silent ? capture.open() : capture.openCamera(''))}>
           Try again
         </Button>
       )}

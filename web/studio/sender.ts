@@ -67,7 +67,7 @@ export class Sender {
 
   #onState(state: PublishState, problem: Problem | null): void {
     this.state.value = state;
-    this.problem.value = problem;
+    this.problem.value = problem?.code === 'publisher_present' ? somebodyElse() : problem;
     if (state === 'live' && this.desk.state.value === 'scheduled') void this.desk.startShow();
     if (state !== 'live') this.history.value = [];
     if (state === 'refused') this.#drop();
@@ -102,6 +102,15 @@ export class Sender {
     publisher?.stop();
     this.history.value = [];
   }
+}
+
+function somebodyElse(): Problem {
+  return new Problem({
+    status: 409,
+    code: 'publisher_present',
+    detail: 'This show already has a picture.',
+    what_to_do: 'Another host or an encoder is sending it. Stop it there, then try again.',
+  });
 }
 
 function noPicture(): Problem {

@@ -63,7 +63,8 @@ export function Trouble({ capture, sender }: { capture: Capture; sender: Sender 
     );
   }
   const fault = capture.microphoneFault.value;
-  if (fault && capture.microphoneState.value === 'faulty' && fault !== 'unsupported')
+  // Without a picture the preview says what is missing, and has the room for it.
+  if (fault && capture.video.value && capture.microphoneState.value === 'faulty')
     return (
       <Note
         tone="warn"

@@ -21,6 +21,7 @@ export function Comments({ store }: { store: DeskStore }) {
   const { rows, newer, older } = windowOf(comments, reading);
   const selected = store.selected.value;
   const fromBottom = useRef(0);
+  const height = useRef(0);
 
   const read = () => setReading((before) => before ?? beginReading(comments));
   const follow = () => {
@@ -49,9 +50,12 @@ export function Comments({ store }: { store: DeskStore }) {
 
   const scrolled = () => {
     const element = box.current!;
+    // A box that changes its height scrolls without anybody's hand.
+    const resized = height.current !== element.clientHeight;
+    height.current = element.clientHeight;
     fromBottom.current = element.scrollHeight - element.scrollTop;
     const below = fromBottom.current - element.clientHeight;
-    if (!reading && below > 48) read();
+    if (!reading && below > 48 && !resized) read();
     else if (reading && below < 8 && newer === 0 && !selected) setReading(null);
     if (reading && element.scrollTop < 60 && older) setReading({ ...reading, size: reading.size + ROWS_AT_ONCE });
   };

@@ -74,8 +74,10 @@ export class DeskStore {
 
   constructor(readonly options: DeskOptions) {}
 
+  /** By the room's word; until it is heard, by what the page was told, so that the controls hold their places. */
   may(type: AnyCommand['type']): boolean {
-    return this.you.value?.may.includes(type) ?? false;
+    const you = this.you.value;
+    return you ? you.may.includes(type) : likely(this.show.value?.can, type);
   }
 
   /** Orders and revenue are for those who run the show, not for those who keep its talk. */
@@ -224,7 +226,7 @@ export class DeskStore {
       onStatus: (status, code) => this.#onStatus(status, code),
       onYou: (you) => {
         this.you.value = you;
-        if (this.seesSales && !this.summary.value) void this.#loadSummary().catch(() => undefined);
+        if (!this.summary.value) void this.#loadSummary().catch(() => undefined);
       },
       onPulse: (pulse) => (this.viewers.value = pulse.viewers),
     });
@@ -296,6 +298,14 @@ export class DeskStore {
   readonly #looked = () => {
     if (!document.hidden) void this.refresh().catch(() => undefined);
   };
+}
+
+const RUNS: readonly string[] = ['pin', 'unpin', 'start_show', 'end_show'];
+const MODERATES: readonly string[] = ['delete_comment', 'mute', 'unmute'];
+
+function likely(can: Show['can'] | undefined, type: string): boolean {
+  if (!can) return false;
+  return can.produce || type === 'say' || (can.host && RUNS.includes(type)) || (can.moderate && MODERATES.includes(type));
 }
 
 /** A problem in one line: what was wrong, what to do. */
