@@ -11,10 +11,35 @@ import { asProblem, type Problem } from './problem.ts';
 
 export type WatchState = 'connecting' | 'watching' | 'waiting' | 'retrying' | 'refused';
 
+/** A peer with its offer made and its candidates on their way, before it is known where to post it. */
+export interface Prepared {
+  peer: RTCPeerConnection;
+  offer: Promise<string>;
+  described: Promise<void>;
+}
+
+/**
+ * Makes the offer ahead, while the page still asks what to show: gathering candidates (a second, where the browser
+ * hides addresses behind mDNS names) then costs the viewer nothing.
+ */
+export function prepare(iceServers: RTCIceServer[] = []): Prepared {
+  const peer = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
+  const video = peer.addTransceiver('video', { direction: 'recvonly' });
+  peer.addTransceiver('audio', { direction: 'recvonly' });
+  preferCodecs(video, globalThis.RTCRtpReceiver?.getCapabilities?.('video') ?? null);
+  const created = peer.createOffer();
+  const described = created.then((offer) => peer.setLocalDescription(offer));
+  // Whoever joins awaits it again and hears of a failure there.
+  described.catch(() => undefined);
+  return { peer, offer: created.then((offer) => offer.sdp!), described };
+}
+
 export interface WhepOptions {
   url: string;
   token?: string | null;
   iceServers?: RTCIceServer[];
+  /** Used for the first attempt. */
+  prepared?: Prepared | null;
   onStream: (stream: MediaStream) => void;
   onState?: (state: WatchState, problem: Problem | null) => void;
 }
@@ -34,7 +59,11 @@ export class WhepPlayer {
   readonly #failures = new Backoff(500, 10_000);
   readonly #notLive = new Backoff(1_000, NOT_LIVE_MOST_MS);
 
-  constructor(private readonly options: WhepOptions) {}
+  #prepared: Prepared | null;
+
+  constructor(private readonly options: WhepOptions) {
+    this.#prepared = options.prepared ?? null;
+  }
 
   start(): void {
     if (this.#running) return;
@@ -67,17 +96,17 @@ export class WhepPlayer {
   async #join(): Promise<void> {
     this.#end();
     this.#tell('connecting', null);
-    const peer = new RTCPeerConnection({ iceServers: this.options.iceServers ?? [], bundlePolicy: 'max-bundle' });
+    const { peer, offer, described } = this.#prepared ?? prepare(this.options.iceServers);
+    this.#prepared = null;
     const abort = new AbortController();
     this.#peer = peer;
     this.#abort = abort;
     this.#watch(peer);
     try {
-      const offer = await peer.createOffer();
-      const described = peer.setLocalDescription(offer);
+      const sdp = await offer;
       performance.mark('whep-post');
       const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POST_DEADLINE_MS)]);
-      const answer = await postOffer(this.options.url, offer.sdp!, this.options.token ?? null, signal);
+      const answer = await postOffer(this.options.url, sdp, this.options.token ?? null, signal);
       if (this.#peer !== peer) return leave(answer.resource, this.options.token);
       this.#resource = answer.resource;
       await described;
@@ -89,9 +118,6 @@ export class WhepPlayer {
   }
 
   #watch(peer: RTCPeerConnection): void {
-    const video = peer.addTransceiver('video', { direction: 'recvonly' });
-    peer.addTransceiver('audio', { direction: 'recvonly' });
-    preferCodecs(video, globalThis.RTCRtpReceiver?.getCapabilities?.('video') ?? null);
     const stream = new MediaStream();
     peer.ontrack = (event) => {
       if (peer !== this.#peer) return;

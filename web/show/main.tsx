@@ -1,3 +1,4 @@
+import { prepare } from '../core/whep.ts';
 import { start } from '../ui/start.tsx';
 import { Page } from './page.tsx';
 import { ShowStore } from './store.ts';
@@ -6,6 +7,7 @@ import './show.css';
 // /shows/{id}; a show that is not public takes its pass from ?pass=.
 const showId = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const store = new ShowStore(showId, new URLSearchParams(location.search).get('pass'));
+if ('RTCPeerConnection' in globalThis) store.prepared = prepare();
 void store.load();
 
 start(<Page store={store} />);

@@ -23,6 +23,7 @@ export function Stage({ store }: { store: ShowStore }) {
   const state = store.state.value;
   const show = store.show.value;
   if (!show) return <div class="picture-box" aria-busy="true" />;
+  if (state !== 'live') store.takePrepared()?.peer.close();
   if (state === 'scheduled') return <Lobby store={store} show={show} />;
   if (state === 'ended') return <Ended show={show} />;
   return <LivePicture store={store} />;
@@ -44,6 +45,7 @@ function LivePicture({ store }: { store: ShowStore }) {
       url: show.whep_url,
       token: store.pass,
       iceServers: config.value!.ice_servers,
+      prepared: store.takePrepared(),
       onStream: (stream) => {
         element.srcObject = stream;
         element.play().then(

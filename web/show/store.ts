@@ -9,6 +9,7 @@ import { ReactionFold } from '../core/reactions.ts';
 import { EMPTY_ROOM, type RoomState } from '../core/room-state.ts';
 import { RoomConnection, type RoomStatus } from '../core/room.ts';
 import type { Show } from '../core/types.ts';
+import type { Prepared } from '../core/whep.ts';
 import { config, currency, loadSession, me } from '../ui/session.ts';
 import { toast } from '../ui/status.tsx';
 import { Bag } from './bag.ts';
@@ -32,6 +33,8 @@ export class ShowStore {
   readonly variantOf = signal<Record<string, string>>({});
   readonly mediaTime = { rtp: null as number | null };
   connection: RoomConnection | null = null;
+  /** A peer made while the page loads; whoever takes it owns it. */
+  prepared: Prepared | null = null;
   readonly bag: Bag;
   readonly checkout: Checkout;
 
@@ -94,6 +97,15 @@ export class ShowStore {
 
   async reload(): Promise<void> {
     this.show.value = await api.show(this.showId, this.pass);
+  }
+
+  /** The peer made ahead, once; none where this installation needs ICE servers it did not know of. */
+  takePrepared(): Prepared | null {
+    const prepared = this.prepared;
+    this.prepared = null;
+    if (!config.value?.ice_servers.length) return prepared;
+    prepared?.peer.close();
+    return null;
   }
 
   card(productId: string | null): ProductCard | null {

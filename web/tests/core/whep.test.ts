@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { WhepPlayer, type WatchState } from '../../core/whep.ts';
+import { prepare, WhepPlayer, type WatchState } from '../../core/whep.ts';
 import { WhipPublisher } from '../../core/whip.ts';
 
 class Peer {
@@ -82,6 +82,18 @@ describe('watching', () => {
     expect(Peer.last.remote).toBe('v=0 answer');
     Peer.last.become('connected');
     expect(states).toEqual(['connecting', 'watching']);
+  });
+
+  it('uses a peer that was made ahead, once', async () => {
+    const prepared = prepare();
+    const watching = new WhepPlayer({ url: '/whep/p1', prepared, onStream: () => undefined });
+    watching.start();
+    await settle();
+    expect(Peer.made).toHaveLength(1);
+    Peer.last.become('failed');
+    await vi.advanceTimersByTimeAsync(600);
+    expect(Peer.made).toHaveLength(2);
+    expect(Peer.last.remote).toBe('v=0 answer');
   });
 
   it('leaves by DELETE at the resource it was given', async () => {
