@@ -3,13 +3,15 @@
 import { computed, effect, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
 import { asProblem, Problem } from '../core/problem.ts';
-import { WhipPublisher, type PublishState, type PublishStats } from '../core/whip.ts';
+import { WhipPublisher, type PublishState, type PublishStats, type WhipOptions } from '../core/whip.ts';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { config } from '../ui/session.ts';
 import type { Capture } from './capture.ts';
 import { verdictOf } from './uplink.ts';
 
 const HISTORY_S = 60;
+
+type Publisher = Pick<WhipPublisher, 'start' | 'stop' | 'replace' | 'stats'>;
 
 export class Sender {
   readonly state = signal<PublishState>('idle');
@@ -22,13 +24,14 @@ export class Sender {
   readonly verdict = computed(() => verdictOf(this.history.value, this.capture.quality.value.height));
   readonly sending = computed(() => this.starting.value || this.state.value === 'live' || this.state.value === 'connecting' || this.state.value === 'retrying');
 
-  #publisher: WhipPublisher | null = null;
+  #publisher: Publisher | null = null;
   #timer: ReturnType<typeof setInterval> | null = null;
   #unfollow: (() => void) | null = null;
 
   constructor(
-    private readonly desk: DeskStore,
-    private readonly capture: Capture,
+    private readonly desk: Pick<DeskStore, 'state' | 'startShow' | 'options'>,
+    private readonly capture: Pick<Capture, 'stream' | 'video' | 'quality'>,
+    private readonly publisherOf: (options: WhipOptions) => Publisher = (options) => new WhipPublisher(options),
   ) {}
 
   /** Sends the picture; the show starts with the first frame that arrives. */
@@ -41,7 +44,7 @@ export class Sender {
     this.starting.value = true;
     try {
       const { url, token } = await api.publishTicket(this.desk.options.showId);
-      this.#publisher = new WhipPublisher({
+      this.#publisher = this.publisherOf({
         url,
         token,
         iceServers: config.value?.ice_servers ?? [],

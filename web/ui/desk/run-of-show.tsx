@@ -133,11 +133,13 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
   );
 }
 
-/** Where room is short, what is neither on nor shown needs no word. */
+/** Where room is short the row's colour and its button say what is on: no word may make it higher. */
 function StateWord({ state, quiet }: { state: RunRow['state']; quiet: boolean }) {
+  if (quiet && state === 'shown') return <Icon name="check" size={15} label="Shown" />;
+  if (quiet) return <span class="visually-hidden">{state === 'pinned' ? 'Now' : 'Upcoming'}</span>;
   if (state === 'pinned') return <Badge tone="live">Now</Badge>;
   if (state === 'shown') return <Badge icon="check">Shown</Badge>;
-  return quiet ? <span class="visually-hidden">Upcoming</span> : <Badge tone="brand">Upcoming</Badge>;
+  return <Badge tone="brand">Upcoming</Badge>;
 }
 
 function Pin({ store, row }: { store: DeskStore; row: RunRow }) {
