@@ -11,7 +11,7 @@ import { follow, OpenOrders, OVER, place, viewOf } from '../core/tap.ts';
 import type { Address, Card, Order } from '../core/types.ts';
 import { uuidv7 } from '../core/uuidv7.ts';
 import { config, me } from '../ui/session.ts';
-import { toast } from '../ui/status.tsx';
+import { toast, toastProblem } from '../ui/status.tsx';
 
 export type Need = 'sign-in' | 'address' | 'card' | 'review';
 
@@ -223,10 +223,20 @@ export class Checkout {
       if (secret) await (await paymentUi(config.value!.payments)).authenticate(secret);
       this.news(viewOf(await api.authenticated(purchase.orderId)));
     } catch (error) {
-      const problem = asProblem(error);
-      toast(`${problem.message} ${problem.whatToDo}`, 'danger');
+      toastProblem(error);
     } finally {
       this.authenticating.value = false;
+    }
+  }
+
+  /** Gives up an order that waits for its buyer's bank; the server says what became of it. */
+  async cancel(): Promise<void> {
+    const purchase = this.purchase.value;
+    if (purchase.step !== 'action') return;
+    try {
+      this.news(viewOf(await api.cancelOrder(purchase.orderId)));
+    } catch (error) {
+      toastProblem(error);
     }
   }
 

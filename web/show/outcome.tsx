@@ -49,6 +49,9 @@ function content(purchase: Purchase, checkout: Checkout) {
           <Button kind="buy" busy={checkout.authenticating.value} onClick={() => void checkout.authenticate()} testid="authenticate">
             Confirm with your bank
           </Button>
+          <Button kind="quiet" disabled={checkout.authenticating.value} onClick={() => void checkout.cancel()} testid="cancel-order">
+            Cancel
+          </Button>
         </Words>
       );
     case 'paid':
