@@ -47,7 +47,7 @@ function content(purchase: Purchase, checkout: Checkout) {
       return (
         <Words icon="lock" title="Your bank wants to make sure" text="It is reserved for you meanwhile.">
           <Button kind="buy" busy={checkout.authenticating.value} onClick={() => void checkout.authenticate()} testid="authenticate">
-            Confirm with your bank
+            Confirm now
           </Button>
           <Button kind="quiet" disabled={checkout.authenticating.value} onClick={() => void checkout.cancel()} testid="cancel-order">
             Cancel
