@@ -1,6 +1,7 @@
 """The codecs that the relay knows, as far as it must look inside: where a keyframe starts, VP8's numbering.
 
-A new codec is a line in `CODECS` and, for video, a keyframe test. The tests look at one packet's payload.
+A new codec is a line in `CODECS` and, for video, a keyframe test. The tests look at one packet's payload. VP9
+and AV1 carry nothing that must be renumbered: their references reach no further back than the last keyframe.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _H264_IDR, _H264_SPS, _H264_STAP_A, _H264_FU_A = 5, 7, 24, 28
+_AV1_SEQUENCE_HEADER, _AV1_TEMPORAL_DELIMITER = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Codec:
     clock_rate_hz: int
     starts_keyframe: Callable[[bytes], bool]
     """Whether this payload belongs to the head of a frame that needs no other."""
+    profile_parameter: str = ""
+    """The fmtp parameter that names a profile; we take profile 0, which every browser decodes."""
 
 
 class Vp8Descriptor(NamedTuple):
@@ -117,6 +121,55 @@ def h264_aggregated(payload: bytes) -> list[int]:
     return kinds
 
 
+def _vp9_starts_keyframe(payload: bytes) -> bool:
+    # RFC 9628 4.2: not predicted from another picture, the start of a frame, the lowest spatial layer.
+    if not payload or payload[0] & 0x48 != 0x08:
+        return False
+    if not payload[0] & 0x20:
+        return True
+    at = 1
+    if payload[0] & 0x80:
+        at += 2 if len(payload) > 1 and payload[1] & 0x80 else 1
+    return len(payload) > at and payload[at] >> 1 & 0x07 == 0
+
+
+def _av1_starts_keyframe(payload: bytes) -> bool:
+    # AV1 RTP 4.4: the N bit; senders that leave it out still head the frame with a sequence header.
+    if len(payload) < 2 or payload[0] & 0x80:
+        return False
+    return payload[0] & 0x08 != 0 or _AV1_SEQUENCE_HEADER in _av1_first_obus(payload)
+
+
+def _av1_first_obus(payload: bytes) -> list[int]:
+    """The types of the first OBU, and of the second where the first only delimits."""
+    kinds: list[int] = []
+    elements, at = payload[0] >> 4 & 0x03, 1
+    while at < len(payload) and len(kinds) < 2:
+        size = len(payload) - at
+        if elements == 0 or len(kinds) + 1 < elements:
+            size, at = _leb128(payload, at)
+        if at >= len(payload) or not size:
+            break
+        kinds.append(payload[at] >> 3 & 0x0F)
+        if kinds[-1] != _AV1_TEMPORAL_DELIMITER:
+            break
+        at += size
+    return kinds
+
+
+def _leb128(payload: bytes, at: int) -> tuple[int, int]:
+    """The value and where it ends; 0 when it is cut short or longer than a packet's sizes need."""
+    value = 0
+    for place in range(3):
+        if at + place >= len(payload):
+            break
+        byte = payload[at + place]
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, at + place + 1
+    return 0, len(payload)
+
+
 def _never(payload: bytes) -> bool:
     return False
 
@@ -124,5 +177,7 @@ def _never(payload: bytes) -> bool:
 OPUS = Codec("OPUS", "audio", 48000, _never)
 VP8 = Codec("VP8", "video", 90000, _vp8_starts_keyframe)
 H264 = Codec("H264", "video", 90000, _h264_starts_keyframe)
+VP9 = Codec("VP9", "video", 90000, _vp9_starts_keyframe, "profile-id")
+AV1 = Codec("AV1", "video", 90000, _av1_starts_keyframe, "profile")
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (OPUS, VP8, H264)}
+CODECS: dict[str, Codec] = {codec.name: codec for codec in (OPUS, VP8, H264, VP9, AV1)}

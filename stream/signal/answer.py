@@ -140,6 +140,8 @@ def _choices(section: Section, *, single: bool) -> list[Choice]:
             continue
         if codec is H264 and single and format_.parameters.get("packetization-mode", "0") == "2":
             continue  # interleaved; nobody sends it
+        if format_.parameters.get(codec.profile_parameter, "0") != "0":
+            continue
         choices.append(Choice(codec, format_.payload_type, rtx.get(str(format_.payload_type)), format_))
     return choices[:1] if single else choices
 

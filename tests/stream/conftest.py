@@ -240,7 +240,7 @@ class LightPeer(asyncio.DatagramProtocol):
                 await self._changed.wait()
 
     def video(self) -> list[rtp.Rtp]:
-        return [packet for packet in self.rtp if packet.payload_type in (96, 102)]
+        return [packet for packet in self.rtp if packet.payload_type in (96, 102, 98, 45)]
 
     @property
     def is_closed(self) -> bool:

@@ -56,6 +56,13 @@ VIDEO_STATS = """async () => Object.fromEntries(
     .filter(s => s.type === 'inbound-rtp' || s.type === 'transport').map(s => [s.kind || s.type, s]))"""
 
 
+CODEC = """async () => {
+  const all = new Map((await pc.getStats()).entries());
+  const video = [...all.values()].find(s => s.type === 'inbound-rtp' && s.kind === 'video');
+  return all.get(video.codecId).mimeType;
+}"""
+
+
 @pytest.fixture
 async def open_page(node):
     async with async_playwright() as playwright:
@@ -78,10 +85,11 @@ async def frames_at(page, count, timeout_s=15):
     return await page.evaluate("frames_")
 
 
-async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(node, open_page):
+@pytest.mark.parametrize(("first", "second"), [("VP8", "H264"), ("VP9", "AV1")])
+async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(node, open_page, first, second):
     base = f"http://127.0.0.1:{node.http_port}"
     host, viewer = await open_page(), await open_page()
-    await host.evaluate(PUBLISH, [base, "VP8"])
+    await host.evaluate(PUBLISH, [base, first])
     async with asyncio.timeout(10):
         while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
             await asyncio.sleep(0.02)
@@ -93,7 +101,7 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     assert stats["video"]["nackCount"] == 0
 
     await host.evaluate("async () => { await fetch(resource, {method: 'DELETE'}); pc.close(); }")
-    await host.evaluate(PUBLISH, [base, "H264"])
+    await host.evaluate(PUBLISH, [base, second])
     before = len(await viewer.evaluate("frames_"))
     frames = await frames_at(viewer, before + 30)
     timestamps = [timestamp for _, timestamp in frames]
@@ -101,3 +109,4 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     stats = await viewer.evaluate(VIDEO_STATS)
     assert stats["video"]["packetsLost"] == 0
     assert stats["audio"]["packetsReceived"] > 20
+    assert await viewer.evaluate(CODEC) == f"video/{second}"

@@ -203,3 +203,10 @@ def test_no_mangled_offer_breaks_the_answer(data):
     for read in (read_publisher_offer, read_viewer_offer):
         with contextlib.suppress(SignalError):
             answered(read("\r\n".join(lines)), {"video": Outgoing(1, 2, "s", "c")})
+
+
+def test_of_vp9_and_av1_the_profile_that_everyone_decodes(make_offer):
+    text = make_offer("sendonly", video=("VP9", "AV1"))
+    high = text.replace("a=rtpmap:98", "a=fmtp:98 profile-id=2\r\na=rtpmap:98")
+    assert [choice.codec.name for choice in read_publisher_offer(text).video.choices] == ["VP9"]
+    assert [choice.codec.name for choice in read_publisher_offer(high).video.choices] == ["AV1"]
