@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from overlay.gateway import Overlay, OverlaySettings
 from overlay.log import open_redis
-from server.app.checkout import open_checkout
+from server.app.checkout import charging, open_gateway
 from server.app.doorman import TicketDoorman
 from server.app.rooms import ShopOnAir
 from server.config import Settings
@@ -36,12 +36,11 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     try:
         async with (
             open_pool(settings.database_url, max_size=settings.database_pool) as pool,
-            open_checkout(settings, pool, redis, "overlay") as checkout,
+            open_gateway(settings) as gateway,
+            charging(pool, redis, gateway) as checkout,
         ):
             doorman = TicketDoorman(pool, Tickets(redis))
-            room = Overlay(
-                overlay_settings(settings), doorman, ShopOnAir(pool, checkout, redis), redis, now_ms
-            )
+            room = Overlay(overlay_settings(settings), doorman, ShopOnAir(checkout, redis), redis, now_ms)
             await room.start()
             ready()
             try:

@@ -11,11 +11,10 @@ from redis.asyncio import Redis
 from overlay.log import ShowLog
 from overlay.messages import PictureState, ShowEnded, ShowId, ShowStarted, ShowState, UserId
 from overlay.ports import RoomSeed
-from server.app.checkout import Checkout
 from server.app.signals import tell_show_ended
 from server.checkout.room_shop import RoomShop
+from server.checkout.wiring import Checkout
 from server.media import NodeRegistry
-from server.store.pool import Pool
 
 
 class LogRooms:
@@ -38,8 +37,8 @@ class ShopOnAir(RoomShop):
     """The shop as rooms see it, with what the media nodes know of the picture; a show that is ended from its
     room is ended on the nodes, too."""
 
-    def __init__(self, pool: Pool, checkout: Checkout, redis: Redis) -> None:
-        super().__init__(pool, checkout.tap, checkout.shopkeeper)
+    def __init__(self, checkout: Checkout, redis: Redis) -> None:
+        super().__init__(checkout.pool, checkout.tap, checkout.shopkeeper)
         self._redis, self._nodes = redis, NodeRegistry(redis)
 
     async def seed(self, show_id: ShowId) -> RoomSeed:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from overlay.log import ShowLog, open_redis
-from server.app.checkout import open_checkout
+from server.app.checkout import charging, open_gateway
 from server.app.http import listen, serving
 from server.app.rooms import LogRooms
 from server.auth.passwords import Passwords
@@ -32,7 +32,8 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     try:
         async with (
             open_pool(settings.database_url, max_size=settings.database_pool) as pool,
-            open_checkout(settings, pool, redis, "web") as checkout,
+            open_gateway(settings) as gateway,
+            charging(pool, redis, gateway) as checkout,
         ):
             deps = wire(
                 settings,
@@ -45,7 +46,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
                 buyer=checkout.buyer,
                 shopkeeper=checkout.shopkeeper,
                 rooms=LogRooms(ShowLog(redis), redis),
-                cards=checkout.gateway,
+                cards=gateway,
                 inbox=checkout.payments,
             )
             async with serving(build(deps), bound):

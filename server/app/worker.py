@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,52 +16,40 @@ from starlette.routing import Route
 
 from overlay.log import ShowLog, open_redis
 from overlay.signals import revoke_session
-from server.app.checkout import Checkout, open_checkout
+from server.app.checkout import charging, open_gateway
 from server.app.http import listen, serving
 from server.checkout.room_news import LogNews
+from server.checkout.wiring import Checkout
 from server.config import Settings
-from server.jobs.charges import ActionDeadlines, EventSweep, Refunds, StaleCharges, WebhookInbox
-from server.jobs.news import OrderMail, Publisher, RoomTeller, each
+from server.jobs.checkout import checkout_jobs
+from server.jobs.news import OrderMail, each
 from server.jobs.runner import Job, Runner
 from server.mail import Mailer, carrier
-from server.store.outbox import OutboxRow, OutboxStore
+from server.payments.gateway import StripeGateway
+from server.store.outbox import OutboxRow
 from server.store.pool import Pool, open_pool
 
-_SOON_S, _OFTEN_S, _SELDOM_S = 0.05, 1.0, 60.0
-_NEWS_KEPT_S = 7 * 86_400
+# Up to four jobs hold a connection while they ask for another.
+_POOL_LEAST = 10
 
 
-def news_jobs(settings: Settings, pool: Pool, redis: Redis, checkout: Checkout) -> list[Job]:
-    """What was committed, told to rooms, buyers and the post."""
-    outbox = OutboxStore(pool)
-    mailer = Mailer(
-        carrier(settings.smtp_url, settings.data_dir), settings.mail_from, lambda: datetime.now(UTC)
-    )
-    teller = RoomTeller(checkout.orders, checkout.stock, LogNews(ShowLog(redis), redis))
+def jobs(settings: Settings, redis: Redis, checkout: Checkout, gateway: StripeGateway) -> list[Job]:
+    """What was committed is told; what a crash, a lost reply or a lost webhook left undecided is finished."""
+    log = ShowLog(redis)
+    post = carrier(settings.smtp_url, settings.data_dir)
+    mailer = Mailer(post, settings.mail_from, lambda: datetime.now(UTC))
 
     async def close_sockets(row: OutboxRow) -> None:
         await revoke_session(redis, row.payload["session_id"])
 
-    letters = OrderMail(pool, mailer.deliver, settings.public_url)
-    revocations = {"session_revoked": each(close_sockets)}
-    return [
-        Job("room-news", Publisher(outbox, "room", teller.handlers()).run, _SOON_S),
-        Job("mail", Publisher(outbox, "mail", letters.handlers()).run, _OFTEN_S, deadline_s=120),
-        Job("revocations", Publisher(outbox, "revocations", revocations).run, _OFTEN_S),
-        Job("outbox-prune", lambda: outbox.prune(_NEWS_KEPT_S), _SELDOM_S),
-    ]
-
-
-def money_jobs(checkout: Checkout) -> list[Job]:
-    """Whatever a crash, a lost reply or a lost webhook left undecided."""
-    store, orders, gateway = checkout.payments, checkout.orders, checkout.gateway
-    return [
-        Job("charges", StaleCharges(store, checkout.charger).run, _OFTEN_S),
-        Job("action-deadlines", ActionDeadlines(store, orders, checkout.buyer).run, _OFTEN_S),
-        Job("webhooks", WebhookInbox(store, gateway, checkout.settler).run, 0.25),
-        Job("event-sweep", EventSweep(store, gateway, time.time).run, 5 * _SELDOM_S, deadline_s=120),
-        Job("refunds", Refunds(store, orders, gateway, checkout.inventory).run, _OFTEN_S),
-    ]
+    return checkout_jobs(
+        checkout,
+        LogNews(log, redis),
+        log,
+        mail=OrderMail(checkout.pool, mailer.deliver, settings.public_url).handlers(),
+        other_news={"session_revoked": each(close_sockets)},
+        events=gateway,
+    )
 
 
 def about(registry: CollectorRegistry, pool: Pool, redis: Redis) -> Starlette:
@@ -98,11 +85,12 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     registry = CollectorRegistry()
     try:
         async with (
-            open_pool(settings.database_url, max_size=settings.database_pool) as pool,
-            open_checkout(settings, pool, redis, "worker") as checkout,
+            open_pool(settings.database_url, max_size=max(settings.database_pool, _POOL_LEAST)) as pool,
+            open_gateway(settings) as gateway,
+            charging(pool, redis, gateway) as checkout,
             serving(about(registry, pool, redis), bound),
         ):
-            runner = Runner([*news_jobs(settings, pool, redis, checkout), *money_jobs(checkout)], registry)
+            runner = Runner(jobs(settings, redis, checkout, gateway), registry)
             ready()
             await runner.run()
     finally:

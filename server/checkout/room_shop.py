@@ -107,7 +107,7 @@ class RoomShop:
         """Raises Refusal `no_such_show`, `wrong_state`."""
         async with self._connection() as connection:
             try:
-                await shows.set_show_state(connection, show_id, state.value, self._now())
+                await shows.set_show_state(connection, show_id, state.value, self._now(), by)
             except Problem as problem:
                 code = "wrong_state" if problem.code == "wrong_show_state" else problem.code
                 raise Refusal(code, str(problem)) from problem
