@@ -55,3 +55,15 @@ export function useDoing(): Doing {
   };
   return { busy, problem, run, clear: () => setProblem(null) };
 }
+
+const TYPING_MS = 250;
+
+/** The value once typing has paused, so that not every letter asks the shop. */
+export function useSettled(value: string): string {
+  const [settled, settle] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => settle(value), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}

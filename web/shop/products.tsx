@@ -9,11 +9,9 @@ import { availableOf, ProductCard } from '../ui/product-card.tsx';
 import { config, currency } from '../ui/session.ts';
 import { Failed } from '../ui/start.tsx';
 import { Badge, Empty, ProblemNote, Skeleton } from '../ui/status.tsx';
-import { useDoing, useLoaded } from './loaded.ts';
+import { useDoing, useLoaded, useSettled } from './loaded.ts';
 
 export { ProductPage } from './product.tsx';
-
-const TYPING_MS = 250;
 
 export function Products() {
   const [words, setWords] = useState(() => new URLSearchParams(location.search).get('q') ?? '');
@@ -55,16 +53,6 @@ export function Products() {
       )}
     </div>
   );
-}
-
-/** The value once typing has paused, so that not every letter asks the shop. */
-export function useSettled(value: string): string {
-  const [settled, settle] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => settle(value), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
 }
 
 function Search(props: { words: string; onWords: (words: string) => void }) {

@@ -1,0 +1,79 @@
+import { useState } from 'preact/hooks';
+import { moneyInput, parseMoney } from '../../core/format.ts';
+import { Problem } from '../../core/problem.ts';
+import { Button } from '../../ui/button.tsx';
+import { Field } from '../../ui/field.tsx';
+import { config } from '../../ui/session.ts';
+import { PageHead } from '../../ui/shell.tsx';
+import { Failed } from '../../ui/start.tsx';
+import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
+import { useDoing, useLoaded } from '../loaded.ts';
+import { Panel } from './parts.tsx';
+import { basisPoints, percent } from './percent.ts';
+import { staff, type ShopSettings } from './staff.ts';
+
+export function Settings() {
+  const { value, problem, reload } = useLoaded(() => staff.shop());
+  if (problem && !value) return <Failed error={problem} retry={reload} />;
+  return (
+    <>
+      <PageHead title="Settings" />
+      {value ? <SettingsForm shop={value} /> : <Skeleton height="16rem" />}
+    </>
+  );
+}
+
+function SettingsForm({ shop }: { shop: ShopSettings }) {
+  const [name, setName] = useState(shop.name);
+  const [contact, setContact] = useState(shop.contact_email);
+  const [country, setCountry] = useState(shop.country);
+  const [currency, setCurrency] = useState(shop.currency);
+  const [tax, setTax] = useState(percent(shop.tax_rate_bp));
+  const [shipping, setShipping] = useState(moneyInput(shop.flat_shipping_minor, shop.currency));
+  const { busy, problem, run } = useDoing();
+  const fault = (field: string) => problem?.fields[field] ?? null;
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    const saved = await run(async () => {
+      const change = { name: name.trim(), contact_email: contact.trim(), country: country.trim().toUpperCase(), currency: currency.trim().toUpperCase(), tax_rate_bp: basisPoints(tax), flat_shipping_minor: parseMoney(shipping, shop.currency) };
+      const fields: Record<string, string> = {};
+      if (!change.name) fields['name'] = 'Give the shop a name.';
+      if (change.tax_rate_bp === null) fields['tax_rate_bp'] = 'A rate from 0 to 100, like 19 or 7.7.';
+      if (change.flat_shipping_minor === null) fields['flat_shipping_minor'] = 'An amount, like 4.90, or 0.';
+      if (!/^[A-Z]{2}$/.test(change.country)) fields['country'] = 'Two letters, like DE.';
+      if (!/^[A-Z]{3}$/.test(change.currency)) fields['currency'] = 'Three letters, like EUR.';
+      if (Object.keys(fields).length) throw new Problem({ code: 'invalid_body', fields });
+      const now = await staff.changeShop(change as ShopSettings);
+      if (config.value) config.value = { ...config.value, shop: { ...config.value.shop, ...now } };
+    });
+    if (saved) toast('Saved.', 'ok');
+  };
+  return (
+    <form class="stack narrow" onSubmit={submit} noValidate data-testid="settings-form">
+      <ProblemNote problem={problem && !Object.keys(problem.fields).length ? problem : null} />
+      <Panel title="The shop">
+        <div class="form">
+          <Field label="Name" name="name" value={name} onValue={setName} maxLength={200} problem={fault('name')} testid="shop-name" />
+          <Field label="E-mail for buyers" name="contact_email" type="email" value={contact} onValue={setContact} hint="Where answers to order mails go." problem={fault('contact_email')} />
+          <div class="pair">
+            <Field label="Country" name="country" value={country} onValue={setCountry} maxLength={2} hint="ISO 3166, two letters." problem={fault('country')} />
+            <Field label="Currency" name="currency" value={currency} onValue={setCurrency} maxLength={3} hint="Fixed once there are orders." problem={fault('currency')} />
+          </div>
+        </div>
+      </Panel>
+      <Panel title="Tax and delivery" lead="Prices are shown with tax. A change is for new orders; placed ones keep theirs.">
+        <div class="form">
+          <div class="pair">
+            <Field label="Tax, in %" name="tax" inputmode="decimal" value={tax} onValue={setTax} problem={fault('tax_rate_bp')} testid="shop-tax" />
+            <Field label="Delivery, an order" name="shipping" inputmode="decimal" prefix={shop.currency} value={shipping} onValue={setShipping} problem={fault('flat_shipping_minor')} testid="shop-shipping" />
+          </div>
+        </div>
+      </Panel>
+      <div class="row">
+        <Button type="submit" kind="primary" size="l" busy={busy} testid="save-settings">
+          Save
+        </Button>
+      </div>
+    </form>
+  );
+}

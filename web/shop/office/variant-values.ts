@@ -1,0 +1,62 @@
+/** A variant as text in fields, and back to numbers; what is wrong is told by field. Pure. */
+
+import { moneyInput, parseMoney } from '../../core/format.ts';
+import type { Variant } from '../../core/types.ts';
+import type { NewVariant } from './staff.ts';
+
+export interface VariantText {
+  title: string;
+  sku: string;
+  price: string;
+  compareAt: string;
+  stock: string;
+  limit: string;
+}
+
+export const BLANK: VariantText = { title: '', sku: '', price: '', compareAt: '', stock: '0', limit: '' };
+
+const MOST_UNITS = 1_000_000;
+const MOST_LIMIT = 1_000;
+
+export function textOf(variant: Variant, currency: string): VariantText {
+  return {
+    title: variant.title,
+    sku: variant.sku ?? '',
+    price: moneyInput(variant.price_minor, currency),
+    compareAt: variant.compare_at_minor == null ? '' : moneyInput(variant.compare_at_minor, currency),
+    stock: String(variant.available),
+    limit: variant.buyer_limit ? String(variant.buyer_limit) : '',
+  };
+}
+
+export type Faults = Partial<Record<keyof VariantText, string>>;
+
+/** Either the values or, by field, what is wrong with the text. */
+export function valuesOf(text: VariantText, currency: string): { values: NewVariant } | { faults: Faults } {
+  const faults: Faults = {};
+  const price = parseMoney(text.price, currency);
+  if (price === null) faults.price = 'An amount, like 19.90.';
+  const compareAt = text.compareAt.trim() ? parseMoney(text.compareAt, currency) : null;
+  if (text.compareAt.trim() && compareAt === null) faults.compareAt = 'An amount, or empty.';
+  else if (compareAt !== null && price !== null && compareAt <= price) faults.compareAt = 'More than the price, or empty.';
+  const stock = wholeNumber(text.stock, MOST_UNITS);
+  if (stock === null) faults.stock = 'A whole number from 0.';
+  const limit = text.limit.trim() ? wholeNumber(text.limit, MOST_LIMIT) : 0;
+  if (limit === null) faults.limit = `A whole number up to ${MOST_LIMIT}, or empty.`;
+  if (Object.keys(faults).length) return { faults };
+  return {
+    values: {
+      title: text.title.trim(),
+      sku: text.sku.trim(),
+      price_minor: price!,
+      compare_at_minor: compareAt,
+      buyer_limit: limit!,
+      available: stock!,
+    },
+  };
+}
+
+function wholeNumber(text: string, most: number): number | null {
+  const number = /^\d{1,7}$/.test(text.trim()) ? Number(text) : null;
+  return number !== null && number <= most ? number : null;
+}
