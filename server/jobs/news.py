@@ -118,8 +118,10 @@ class RoomTeller:
             await self._news.stock_changed(show_id, event_id, variant.variant_id, variant.available)
 
         now = self._clock()
-        early = {row.id: None for row in rows if now - self._told(row) < STOCK_GAP_S}
-        ready = [row for row in rows if row.id not in early]
+        ready = [row for row in rows if now - self._told(row) >= STOCK_GAP_S]
+        # One row a variant waits for all: a crowd's taps must not fill the batch and hold up other news.
+        waiting = {row.payload["variant_id"]: row.id for row in rows if row not in ready}
+        early = dict.fromkeys(waiting.values())
         if len(self._told_at) > _VARIANTS_KEPT:
             self._told_at.clear()
         self._told_at.update({row.payload["variant_id"]: now for row in ready})

@@ -82,5 +82,5 @@ def _permissions(path: str) -> str:
     studio = "(self)" if path.startswith("/studio/") else "()"
     return (
         f"camera={studio}, microphone={studio}, display-capture={studio}, "
-        "geolocation=(), usb=(), serial=(), bluetooth=(), midi=(), payment=(self)"
+        "geolocation=(), usb=(), serial=(), midi=(), payment=(self)"
     )

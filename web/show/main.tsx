@@ -4,9 +4,9 @@ import { Page } from './page.tsx';
 import { ShowStore } from './store.ts';
 import './show.css';
 
-// /shows/{id}; a show that is not public takes its pass from ?pass=.
+// /shows/{id}; a show that is not public takes its pass from #pass=, which no server and no log ever sees.
 const showId = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
-const store = new ShowStore(showId, new URLSearchParams(location.search).get('pass'));
+const store = new ShowStore(showId, new URLSearchParams(location.hash.slice(1)).get('pass'));
 if ('RTCPeerConnection' in globalThis) store.prepared = prepare();
 void store.load();
 
