@@ -56,7 +56,8 @@ export function Asking(props: {
   return (
     <>
       <Button
-        {...(props.kind ? { kind: props.kind } : {})}
+        // In a list the question alone carries the warning: a column of red would say nothing.
+        {...(props.kind && props.size !== 's' ? { kind: props.kind } : {})}
         {...(props.icon ? { icon: props.icon } : {})}
         size={props.size ?? 'm'}
         disabled={props.disabled ?? false}

@@ -45,13 +45,15 @@ function MemberRow({ member, onChanged }: { member: Member; onChanged: () => voi
     <li class="row" data-testid="member">
       <Avatar name={member.display_name} seed={member.user_id} size={40} />
       <span class="grow stacked">
-        <b class="clip">{member.display_name}</b>
+        <span class="row wrap badges">
+          <b>{member.display_name}</b>
+          <Badge tone={member.role === 'owner' ? 'brand' : 'plain'}>{capital(member.role)}</Badge>
+        </span>
         <span class="muted small clip">
           {member.email}
           <span class="wide-only">, since {date(member.since)}</span>
         </span>
       </span>
-      <Badge tone={member.role === 'owner' ? 'brand' : 'plain'}>{capital(member.role)}</Badge>
       {may.managePeople() && (
         <Asking
           label={

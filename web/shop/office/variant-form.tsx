@@ -23,7 +23,7 @@ export function VariantFields(props: { text: VariantText; faults: Faults; onText
       {field('price', 'Price', { inputmode: 'decimal', prefix: currency.value })}
       {field('compareAt', 'Before', { inputmode: 'decimal', prefix: currency.value, optional: true })}
       {field('stock', 'In stock', { inputmode: 'numeric' })}
-      {field('limit', 'Limit a buyer', { inputmode: 'numeric', optional: true })}
+      {field('limit', 'Per buyer', { inputmode: 'numeric', optional: true })}
       {field('sku', 'SKU', { optional: true, maxLength: 200 })}
     </div>
   );
