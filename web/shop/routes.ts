@@ -20,11 +20,20 @@ export function match(path: string, address: string): Record<string, string> | n
   if (wanted.length !== given.length) return null;
   const params: Record<string, string> = {};
   for (const [index, segment] of wanted.entries()) {
-    const value = decodeURIComponent(given[index]!);
+    const value = decoded(given[index]!);
     if (segment.startsWith(':')) params[segment.slice(1)] = value;
     else if (segment !== value) return null;
   }
   return params;
+}
+
+/** A broken escape ("100%") stays as it is: an address nobody made is still only an address. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 const front = () => import('./front.tsx');
