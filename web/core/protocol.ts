@@ -517,4 +517,24 @@ export const REFUSAL_CODES = [
   "no_card",
   /** there is no delivery address */
   "no_address",
+  /** a variant does not exist, or is not sold any more */
+  "not_for_sale",
+  /** the shop has no such variant */
+  "no_such_variant",
+  /** the show is gone */
+  "no_such_show",
+  /** `order_id` is no UUID, or the lines name a variant twice */
+  "bad_order",
+  /** `order_id` belongs to another purchase: start again with a new one */
+  "order_id_reused",
+  /** the order is unknown, or somebody else's */
+  "no_such_order",
+  /** only a declined order can be tried again */
+  "not_declined",
+  /** the card is being charged right now: wait for the `personal` frame */
+  "being_charged",
+  /** the order is past the point where it can be cancelled */
+  "not_cancellable",
+  /** the payment provider does not answer: the same again after `retry_after_ms` */
+  "provider_unavailable",
 ] as const;
