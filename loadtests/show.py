@@ -48,9 +48,12 @@ FIRST_FRAME_PROBE = """
     return send(input, init);
   };
   window.__firstFrame = new Promise((painted) => {
+    let watched = null;
     const watch = () => {
       const video = document.querySelector('video');
-      if (video) video.requestVideoFrameCallback(painted); else requestAnimationFrame(watch);
+      if (video && video !== watched) video.requestVideoFrameCallback(painted);
+      watched = video;
+      requestAnimationFrame(watch);
     };
     watch();
   });
@@ -128,7 +131,8 @@ async def blank_page(browser: Browser, origin: str) -> Page:
 async def glass_to_glass(browser: Browser, demo: dict[str, Any], seconds: float) -> tuple[float, float]:
     """Median age of a frame through the relay and through a loop, alternating; ms."""
     whip = demo["whip"]
-    floors, relays = [], []
+    floors: list[float] = []
+    relays: list[float] = []
     publisher = await blank_page(browser, demo["web_url"])
     await publisher.evaluate("([url, token]) => glass.publish(url, token)", [whip["url"], whip["token"]])
     whep = whip["whep_url"]

@@ -22,6 +22,7 @@ PUBLISH_TOKEN_MS = 12 * 3600 * 1000
 _DEADLINE_S = 2.0
 
 PUBLISH_PREFIX = "hp_"
+STREAM_KEY_PREFIX = "hk_"
 
 
 class MediaTicket(msgspec.Struct, frozen=True, tag_field="kind", tag="media"):

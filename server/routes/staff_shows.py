@@ -21,8 +21,8 @@ from server.store import shows as store
 from server.store.pool import Connection, transaction
 from server.store.rows import audit
 from server.store.shows import Show
+from server.tickets import STREAM_KEY_PREFIX
 
-STREAM_KEY_PREFIX = "hk_"
 _FAR = timedelta(days=3 * 366)
 
 Visibility = Literal["public", "unlisted", "invited"]
