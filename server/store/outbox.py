@@ -28,9 +28,14 @@ SELECT id, kind, payload, attempts FROM outbox
 WHERE done_at IS NULL AND due_at <= now() AND kind = ANY($1::text[]) ORDER BY id LIMIT $2
 """
 
+_DONE = """
+UPDATE outbox SET done_at = now(), error = NULL, payload = '{}'::jsonb WHERE id = ANY($1::bigint[])
+"""
+
 _FAILED = """
 UPDATE outbox SET attempts = attempts + 1, error = $2, due_at = now() + make_interval(secs => $3),
-                  done_at = CASE WHEN attempts + 1 >= $4 THEN now() END
+                  done_at = CASE WHEN attempts + 1 >= $4 THEN now() END,
+                  payload = CASE WHEN attempts + 1 >= $4 THEN '{}'::jsonb ELSE payload END
 WHERE id = $1
 """
 
@@ -45,12 +50,11 @@ class Batch:
     async def finish(self, failures: Mapping[int, str | None]) -> None:
         """Rows without a failure are done. The others come again, later and later, then are given up.
 
-        A failure that is None: not tried yet, due as before.
+        A failure that is None: not tried yet, due as before. A row that is done or given up keeps nothing of
+        what it told: mail carries addresses and the tokens of links.
         """
         done = [row.id for row in self.rows if row.id not in failures]
-        await self.connection.execute(
-            "UPDATE outbox SET done_at = now(), error = NULL WHERE id = ANY($1::bigint[])", done
-        )
+        await self.connection.execute(_DONE, done)
         for row in self.rows:
             error = failures.get(row.id)
             if error is not None:

@@ -127,12 +127,43 @@ async def test_news_that_nobody_takes_is_given_up_and_said(world: World) -> None
     async def fail(_: Any) -> None:
         raise KeyError("letter")
 
-    await world.pool.execute("INSERT INTO outbox (kind, payload, attempts) VALUES ('mail', '{}'::jsonb, 39)")
+    await add_letter(world, attempts=39)
     await Publisher(OutboxStore(world.pool), "mail", {"mail": each(fail)}).run()
-    row = await world.pool.fetchrow("SELECT attempts, error, done_at FROM outbox WHERE kind = 'mail'")
+    row = await world.pool.fetchrow(
+        "SELECT attempts, error, done_at, payload FROM outbox WHERE kind = 'mail'"
+    )
     assert row is not None
     assert (row["attempts"], row["error"]) == (40, "KeyError: 'letter'")
     assert row["done_at"] is not None
+    assert row["payload"] == {}
+
+
+async def test_a_letter_that_was_sent_leaves_no_link_behind(world: World) -> None:
+    sent: list[Any] = []
+
+    async def deliver(row: Any) -> None:
+        sent.append(row.payload)
+        if len(sent) == 1:
+            raise OSError("no answer")
+
+    await add_letter(world)
+    kept = "SELECT payload FROM outbox WHERE kind = 'mail'"
+    mail = Publisher(OutboxStore(world.pool), "mail", {"mail": each(deliver)})
+    await mail.run()
+    assert await world.pool.fetchval(kept) == LETTER
+    await all_due(world)
+    await mail.run()
+    assert sent == [LETTER, LETTER]
+    assert await world.pool.fetchval(kept) == {}
+
+
+LETTER = {"letter": "reset", "values": {"link": "https://shop.example/account/reset#token=t"}}
+
+
+async def add_letter(world: World, attempts: int = 0) -> None:
+    await world.pool.execute(
+        "INSERT INTO outbox (kind, payload, attempts) VALUES ('mail', $1, $2)", LETTER, attempts
+    )
 
 
 async def test_old_news_is_swept_out(world: World) -> None:
