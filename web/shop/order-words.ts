@@ -38,6 +38,12 @@ export function detailOf(detail: string, currency: string): string {
     .join(', ');
 }
 
+/** Why a card was declined; a message that only says that it was is no reason. */
+function reasonOf(order: Order): string {
+  const message = order.failure_message;
+  return !message || /^your card was declined\.?$/i.test(message) ? 'The bank gave no reason.' : message;
+}
+
 export interface StateWords {
   title: string;
   text: string;
@@ -58,7 +64,7 @@ export function stateWords(order: Order): StateWords {
     case 'fulfilled':
       return { title: 'It is on its way', text: `${total} paid, and sent to your address.` };
     case 'declined':
-      return { title: 'The card was declined', text: `${order.failure_message ?? 'The bank gave no reason.'} You were not charged.` };
+      return { title: 'The card was declined', text: `${reasonOf(order)} You were not charged.` };
     case 'cancelled':
       return { title: 'This order was cancelled', text: 'You were not charged.' };
     case 'refunded':

@@ -64,11 +64,11 @@ function SignedInOrder({ id }: { id: string }) {
         </div>
         <aside class="stack">
           <section class="card stack" aria-labelledby="order-to">
-            <h2 id="order-to">Sent to</h2>
+            <h2 id="order-to">Delivery to</h2>
             <AddressBlock address={order.address} />
             {order.card && (
               <p class="muted small">
-                Paid with {cardWords(order.card)}
+                {order.settled_at && ['paid', 'fulfilled', 'refunded'].includes(order.state) ? 'Paid with' : 'To be paid with'} {cardWords(order.card)}
                 {config.value?.payments.provider === 'demo' && '. Test mode: no money moves.'}
               </p>
             )}

@@ -32,7 +32,7 @@ export function Activity() {
             }
             columns={[
               { key: 'at', title: 'When', cell: (entry) => <time class="nowrap" dateTime={entry.at}>{dateTime(entry.at)}</time> },
-              { key: 'who', title: 'Who', cell: (entry) => entry.actor_name ?? 'Hawker' },
+              { key: 'who', title: 'Who', cell: (entry) => <span class="nowrap">{entry.actor_name ?? 'Hawker'}</span> },
               { key: 'what', title: 'What', cell: (entry) => words(entry.action) },
               { key: 'detail', title: 'Details', wideOnly: true, cell: (entry) => <span class="muted small">{detailOf(entry.detail)}</span> },
             ]}

@@ -76,7 +76,7 @@ export function Asking(props: {
         footer={
           <div class="row spread">
             <Button kind="quiet" onClick={close}>
-              Keep it
+              Go back
             </Button>
             <Button kind={props.kind === 'danger' ? 'danger' : 'primary'} busy={busy} onClick={() => void go()} testid="confirm">
               {props.confirm}

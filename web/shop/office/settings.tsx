@@ -30,6 +30,7 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
   const [currency, setCurrency] = useState(shop.currency);
   const [tax, setTax] = useState(percent(shop.tax_rate_bp));
   const [shipping, setShipping] = useState(moneyInput(shop.flat_shipping_minor, shop.currency));
+  const [before, setBefore] = useState(shop);
   const { busy, problem, run } = useDoing();
   const fault = (field: string) => problem?.fields[field] ?? null;
   const submit = async (event: Event) => {
@@ -43,7 +44,8 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
       if (!/^[A-Z]{2}$/.test(change.country)) fields['country'] = 'Two letters, like DE.';
       if (!/^[A-Z]{3}$/.test(change.currency)) fields['currency'] = 'Three letters, like EUR.';
       if (Object.keys(fields).length) throw new Problem({ code: 'invalid_body', fields });
-      const now = await staff.changeShop(change as ShopSettings);
+      const now = await staff.changeShop(differing(change as ShopSettings, before));
+      setBefore(now);
       if (config.value) config.value = { ...config.value, shop: { ...config.value.shop, ...now } };
     });
     if (saved) toast('Saved.', 'ok');
@@ -76,4 +78,9 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
       </div>
     </form>
   );
+}
+
+/** Only what was changed is sent: the activity list then says what it was. */
+function differing(now: ShopSettings, before: ShopSettings): Partial<ShopSettings> {
+  return Object.fromEntries(Object.entries(now).filter(([name, value]) => before[name as keyof ShopSettings] !== value));
 }
