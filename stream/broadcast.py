@@ -3,6 +3,8 @@
     Publisher ── carry ──▶ ring ─ gather ─▶ GOP ──▶ fan-out ──▶ live viewers        (one call a frame)
                                              └────▶ Viewer.catch_up ──▶ fan-out     (who has just joined)
 
+With simulcast each layer goes this way by itself, to the viewers who are on it.
+
 A broadcast outlives its publishers: while one is away its viewers stay, and the next one's packets go on in
 the same numbers (`packet.source`). All viewers of a broadcast see the same SSRCs and timestamps; their keys
 differ. So sender reports are the same bytes for everyone, and a time in the picture is the same on every
@@ -15,73 +17,27 @@ import secrets
 from collections import deque
 from typing import Protocol
 
-from .packet import rtcp
-from .packet.cache import Gop, Ring
 from .packet.codecs import Codec
-from .packet.gather import HOLD_S, Gather
-from .packet.keyframes import KeyframeRequests
-from .packet.rtcp import SenderReport
+from .packet.gather import HOLD_S
 from .packet.rtp import HEADER_BYTES
-from .packet.source import Carried, Continuity
+from .packet.source import Carried
 from .ports import BroadcastId, BroadcastState
+from .track import AUDIO, RTX, VIDEO, Layer, Track, rates_on_air
 from .wire.fanout import Fanout, Lane
-from .wire.peer import Clock, Handle
+from .wire.peer import Clock
 
-AUDIO, VIDEO, RTX = 0, 1, 2
-"""The fan-out's names for our tracks."""
+__all__ = ["AUDIO", "RTX", "VIDEO", "Broadcast", "Layer", "Track"]
+
 SILENT_S = 2.0
+LAYER_SILENT_S = 1.0
+MAX_LAYERS = 4
 REPORT_EVERY_S = 2.0
 _ROTA_MAX = 48
 """Reports in one turn: well under the fan-out's queue."""
-_NTP = 1 << 32
-
-
-class Track:
-    """What outlives a publisher: numbers, caches, the clock of its last sender report."""
-
-    def __init__(self, number: int, clock_rate_hz: int) -> None:
-        self.number = number
-        self.clock_rate_hz = clock_rate_hz
-        self.ssrc = secrets.randbits(31) | 1
-        self.codec: Codec | None = None
-        self.continuity = Continuity()
-        self.ring = Ring()
-        self.newest = -1
-        """The last packet that live viewers were sent."""
-        self.lanes: tuple[Lane, ...] = ()
-        self.packets = 0
-        self.octets = 0
-        self._clock_map: tuple[SenderReport, float] | None = None
-
-    @property
-    def codec_name(self) -> str:
-        return self.codec.name if self.codec else ""
-
-    def learn_clock(self, report: SenderReport, now: float) -> None:
-        self._clock_map = (report, now)
-
-    def forget_clock(self) -> None:
-        self._clock_map = None
-
-    def sender_report(self, now: float, cname: bytes) -> bytes:
-        """A report for this moment, the same for every viewer; empty before the publisher's first."""
-        if self._clock_map is None:
-            return b""
-        report, at = self._clock_map
-        return rtcp.sender_report(
-            SenderReport(
-                self.ssrc,
-                report.ntp + round((now - at) * _NTP),
-                report.timestamp + round((now - at) * self.clock_rate_hz) & 0xFFFFFFFF,
-                self.packets & 0xFFFFFFFF,
-                self.octets & 0xFFFFFFFF,
-            ),
-            cname,
-        )
 
 
 class BroadcastPublisher(Protocol):
-    def request_keyframe(self) -> None: ...
+    def request_keyframe(self, layer: Layer[BroadcastViewer]) -> None: ...
 
     def close(self, reason: str) -> None: ...
 
@@ -89,14 +45,21 @@ class BroadcastPublisher(Protocol):
 class BroadcastViewer(Protocol):
     lane: Lane | None
     is_live: bool
+    is_paused: bool
+    layer: Layer[BroadcastViewer]
 
     def catch_up(self, now: float) -> None:
         """Goes on with the cached GOP; sets `is_live` when it has reached its end."""
 
-    def covers_live(self, seq: int) -> bool:
-        """The viewer is live, and `seq` falls into its current numbering."""
+    def covers_live(self, layer: Layer[BroadcastViewer], seq: int) -> bool:
+        """The viewer is live on `layer`, and `seq` falls into its current numbering."""
 
-    def carry_late(self, carried: Carried) -> None: ...
+    def carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None: ...
+
+    def switch(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
+        """`first` heads a keyframe of the layer that the viewer waits for."""
+
+    def choose_layer(self, now: float) -> None: ...
 
     def codec_changed(self) -> None: ...
 
@@ -118,23 +81,24 @@ class Broadcast:
         self.viewers: dict[BroadcastViewer, None] = {}
         self.audience = 0
         """Viewers that are connected, not only announced."""
-        self.audio = Track(AUDIO, 48000)
-        self.video = Track(VIDEO, 90000)
+        self.audio = Track(AUDIO, 48000, secrets.randbits(31) | 1)
+        self.layers: list[Layer[BroadcastViewer]] = [Layer(0, secrets.randbits(31) | 1)]
         self.rtx_ssrc = secrets.randbits(31) | 1
         self.cname = secrets.token_hex(8).encode()
         self.profile_level_id = ""
         """Of the H.264 on air, as its publisher offered it."""
-        self.gop = Gop()
-        self.keyframes = KeyframeRequests()
-        self._gather = Gather()
-        self._flush_timer: Handle | None = None
         self._lanes_stale = False
-        self._joining: list[BroadcastViewer] = []
+        self._on_air: frozenset[int] = frozenset()
         self._rota: deque[BroadcastViewer] = deque()
         self._rota_credit = 0.0
         self._fanout = fanout
         self._clock = clock
         self._owner = owner
+
+    @property
+    def video(self) -> Layer[BroadcastViewer]:
+        """The first layer, and the only one without simulcast; it stands for what all layers share."""
+        return self.layers[0]
 
     # The hot path
 
@@ -145,33 +109,35 @@ class Broadcast:
         track.octets += len(carried.packet) - HEADER_BYTES
         if self.state is not BroadcastState.LIVE:
             self._enter(BroadcastState.LIVE, now)
-        if track is self.video:
-            self._carry_video(carried, now)
+        if isinstance(track, Layer):
+            self._carry_video(track, carried, now)
         else:
             track.newest = max(track.newest, carried.seq)
             self._send(track, [carried.packet])
 
-    def _carry_video(self, carried: Carried, now: float) -> None:
+    def _carry_video(self, layer: Layer[BroadcastViewer], carried: Carried, now: float) -> None:
         if carried.starts_keyframe:
-            self.keyframes.arrived()
-        if carried.late and not self._gather.fits(carried, self.video.newest):
-            self._carry_late(carried)
+            layer.keyframes.arrived()
+        if carried.late and not layer.gather.fits(carried, layer.newest):
+            self._carry_late(layer, carried)
             return
-        if self._gather.starts_another(carried):
-            self._flush(now)
-        if self._gather.add(carried):
-            self._flush(now)
-        elif self._flush_timer is None:
-            self._flush_timer = self._clock.call_later(HOLD_S, self._flush_held)
+        if layer.gather.starts_another(carried):
+            self._flush(layer, now)
+        if layer.gather.add(carried):
+            self._flush(layer, now)
+        elif layer.flush_timer is None:
+            layer.flush_timer = self._clock.call_later(HOLD_S, self._flush_held, layer)
 
-    def _flush(self, now: float) -> None:
-        frame = self._gather.take()
+    def _flush(self, layer: Layer[BroadcastViewer], now: float) -> None:
+        frame = layer.gather.take()
         for carried in frame:
-            self.gop.add(carried, now)
+            layer.gop.add(carried, now)
         if frame:
-            self.video.newest = frame[-1].seq
-            self._send(self.video, [carried.packet for carried in frame])
-        for viewer in self._joining:
+            if layer.waiting and frame[0].starts_keyframe:
+                self._switch_waiting(layer, frame[0])
+            layer.newest = frame[-1].seq
+            self._send(layer, [carried.packet for carried in frame])
+        for viewer in layer.joining:
             viewer.catch_up(now)
 
     def _send(self, track: Track, packets: list[bytes]) -> None:
@@ -180,31 +146,42 @@ class Broadcast:
         if track.lanes:
             self._fanout.send(track.number, packets, track.lanes, track.codec_name)
 
-    def _carry_late(self, carried: Carried) -> None:
-        self.gop.add_late(carried)
+    def _switch_waiting(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
+        waiting, layer.waiting = layer.waiting, {}
+        for viewer in waiting:
+            viewer.switch(layer, first)
+        self._lanes_stale = True
+
+    def _carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None:
+        layer.gop.add_late(carried)
         lanes = []
         for viewer in self.viewers:
-            if viewer.covers_live(carried.seq) and viewer.lane is not None:
+            if viewer.covers_live(layer, carried.seq) and viewer.lane is not None:
                 lanes.append(viewer.lane)
             else:
-                viewer.carry_late(carried)
-        self._fanout.send(VIDEO, (carried.packet,), lanes, self.video.codec_name)
+                viewer.carry_late(layer, carried)
+        self._fanout.send(VIDEO, (carried.packet,), lanes, layer.codec_name)
 
-    def _flush_held(self) -> None:
-        self._flush_timer = None
-        self._flush(self._clock.time())
+    def _flush_held(self, layer: Layer[BroadcastViewer]) -> None:
+        layer.flush_timer = None
+        self._flush(layer, self._clock.time())
 
     def _refresh_lanes(self) -> None:
         self._lanes_stale = False
-        audio, video, joining = [], [], []
+        audio: list[Lane] = []
+        video: list[list[Lane]] = [[] for _ in self.layers]
+        for layer in self.layers:
+            layer.joining = []
         for viewer in self.viewers:
             if viewer.lane is not None:
                 audio.append(viewer.lane)
                 if viewer.is_live:
-                    video.append(viewer.lane)
-                else:
-                    joining.append(viewer)
-        self.audio.lanes, self.video.lanes, self._joining = tuple(audio), tuple(video), joining
+                    video[viewer.layer.index].append(viewer.lane)
+                elif not viewer.is_paused:
+                    viewer.layer.joining.append(viewer)
+        self.audio.lanes = tuple(audio)
+        for layer, lanes in zip(self.layers, video, strict=True):
+            layer.lanes = tuple(lanes)
 
     # Who is there
 
@@ -217,12 +194,14 @@ class Broadcast:
         self._lanes_stale = True
         self._count(+1)
 
-    def went_live(self) -> None:
-        """A viewer has reached the end of the GOP."""
+    def regroup(self) -> None:
+        """A viewer has gone live, paused, or changed its layer."""
         self._lanes_stale = True
 
     def leave(self, viewer: BroadcastViewer, *, was_connected: bool) -> None:
         self.viewers.pop(viewer, None)
+        for layer in self.layers:
+            layer.waiting.pop(viewer, None)
         self._lanes_stale = True
         if not self.viewers:
             self._rota.clear()
@@ -233,15 +212,37 @@ class Broadcast:
         self.audience += change
         self._owner.broadcast_changed(self)
 
-    def request_keyframe(self, now: float) -> None:
-        if self.keyframes.ask(now) and self.publisher is not None:
-            self.publisher.request_keyframe()
+    def request_keyframe(self, now: float, layer: Layer[BroadcastViewer]) -> None:
+        if layer.keyframes.ask(now) and self.publisher is not None:
+            self.publisher.request_keyframe(layer)
+
+    def announce(self, rids: list[str]) -> list[Layer[BroadcastViewer]]:
+        """A layer for each of a publisher's encodings, the same ones for each publisher that comes."""
+        while len(self.layers) < min(len(rids), MAX_LAYERS):
+            self.layers.append(Layer(len(self.layers), self.video.ssrc))
+        for layer, rid in zip(self.layers, [*rids, *[""] * MAX_LAYERS], strict=False):
+            layer.rid = rid
+        return self.layers[: len(rids)]
+
+    def rates(self, now: float) -> dict[int, float]:
+        """Bits a second of each layer on air; of one that is alone, whatever it sends."""
+        return rates_on_air(self.layers, now, SILENT_S if len(self.layers) == 1 else LAYER_SILENT_S)
+
+    def describe_layers(self) -> dict[str, object]:
+        """What viewers may choose from, by m-line (draft-ietf-wish-whep, layers event)."""
+        rates = self.rates(self._clock.time())
+        layers = [
+            {"encodingId": layer.rid, "bitrate": round(rates[layer.index])}
+            for layer in self.layers
+            if layer.rid and layer.index in rates
+        ]
+        return {"0": {"layers": layers}}
 
     def source_started(self, track: Track, codec: Codec, now: float) -> None:
         """A publisher's stream begins: what is cached of an earlier one leads nowhere."""
-        if track is self.video:
-            self._flush(now)
-            self.gop.clear()
+        if isinstance(track, Layer):
+            self._flush(track, now)
+            track.gop.clear()
         track.forget_clock()
         changed, track.codec = track.codec not in (None, codec), codec
         if changed:
@@ -254,7 +255,8 @@ class Broadcast:
             self.gone_silent(now)
 
     def gone_silent(self, now: float) -> None:
-        self._flush(now)
+        for layer in self.layers:
+            self._flush(layer, now)
         if self.state is BroadcastState.LIVE:
             self._enter(BroadcastState.AWAY, now)
 
@@ -262,7 +264,14 @@ class Broadcast:
         """Every half second: notices silence, lets go of lanes that nothing was sent to since."""
         if self._lanes_stale:
             self._refresh_lanes()
-        if now - max(self.audio.continuity.at, self.video.continuity.at) > SILENT_S:
+        for layer in self.layers:
+            layer.measure(now)
+        on_air, self._on_air = self._on_air, frozenset(self.rates(now))
+        if on_air != self._on_air:
+            self._owner.broadcast_changed(self)
+        for viewer in list(self.viewers):
+            viewer.choose_layer(now)
+        if now - max(track.continuity.at for track in (self.audio, *self.layers)) > SILENT_S:
             self.gone_silent(now)
 
     def end(self, reason: str) -> None:

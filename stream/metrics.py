@@ -55,7 +55,7 @@ class Metrics(Collector):
             viewers.add_metric([broadcast.id], broadcast.audience)
             live.add_metric([broadcast.id], broadcast.state is BroadcastState.LIVE)
             octets.add_metric([broadcast.id, "audio"], broadcast.audio.octets)
-            octets.add_metric([broadcast.id, "video"], broadcast.video.octets)
+            octets.add_metric([broadcast.id, "video"], sum(layer.octets for layer in broadcast.layers))
         yield from (viewers, live, octets)
         publishers = sum(session.kind == "whip" for session in self._sessions)
         yield GaugeMetricFamily("hawker_stream_publishers", "Publisher sessions.", value=publishers)

@@ -1,7 +1,8 @@
 """One publisher session: its packets into the broadcast, our feedback back to it.
 
-Its streams are told apart by payload type, which the answer made unique; the SSRC is learnt from the first
-packet. What the answer did not name is dropped.
+Its streams are told apart by payload type, which the answer made unique, and the layers of simulcast by their
+`rid` (RFC 8852), which a browser sends until it has heard from us; the SSRC is learnt from the first packet.
+What the answer did not name is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .broadcast import Broadcast, Track
+from .broadcast import Broadcast, BroadcastViewer, Layer, Track
 from .packet import rtcp, rtp
 from .packet.codecs import H264, Codec
 from .packet.reception import in_order
@@ -20,7 +21,7 @@ from .packet.rtp import Rtp
 from .packet.source import Source
 from .packet.twcc import ArrivalLog
 from .ports import Grant
-from .signal.answer import TRANSPORT_CC, Offer
+from .signal.answer import REPAIRED_STREAM_ID, STREAM_ID, TRANSPORT_CC, Offer
 from .wire.fanout import Fanout, Lane
 from .wire.peer import Clock, Handle, Peer
 
@@ -31,6 +32,8 @@ _REPORT_TURNS = 40
 _SOURCE_SILENT_S = 1.0
 """A stream may be replaced under the same payload type when it has been silent this long."""
 _NACKS_A_PACKET = 64
+_MAX_SSRCS = 64
+"""Learnt by name in one session: layers and their repair streams, a few times over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ class Publisher:
         self._on_closed = on_closed
         self._ssrc = secrets.randbits(31) | 1
         self._announced: dict[int, Announced] = {}
+        self._layers: dict[str, Layer[BroadcastViewer]] = {}
+        self._layer_by_ssrc: dict[int, Layer[BroadcastViewer]] = {}
+        self._stream_id = self._repaired_stream_id = 0
         self._repairs: dict[int, int] = {}
         self._sources: dict[Track, Source] = {}
         self._arrivals = ArrivalLog()
@@ -79,6 +85,10 @@ class Publisher:
         peer.owner = self
 
     def _announce(self, offer: Offer) -> None:
+        rids = offer.video.rids
+        self._layers = dict(zip(rids, self.broadcast.announce(rids or [""]), strict=False))
+        self._stream_id = offer.video.extensions.get(STREAM_ID, 0)
+        self._repaired_stream_id = offer.video.extensions.get(REPAIRED_STREAM_ID, 0)
         for media in filter(None, (offer.video, offer.audio)):
             track = self.broadcast.video if media.kind == "video" else self.broadcast.audio
             for choice in media.choices:
@@ -111,6 +121,12 @@ class Publisher:
         if announced is None:
             self._take_repair(parsed, now)
             return
+        if self._layers and announced.codec.kind == "video":
+            layer = self._layer_of(parsed, self._stream_id)
+            if layer is None:
+                self.counts["layer_unknown"] += 1
+                return
+            announced = Announced(layer, announced.codec)
         source = self._sources.get(announced.track)
         if source is None or source.reception.ssrc != parsed.ssrc or source.reception.lost_track:
             source = self._source_for(announced, source, parsed.ssrc, now)
@@ -119,7 +135,29 @@ class Publisher:
                 return
         self._carry(announced, source, parsed, now)
 
+    def _layer_of(self, packet: Rtp, identifier: int) -> Layer[BroadcastViewer] | None:
+        """By the SSRC, once a packet has named its layer."""
+        named = rtp.extension(packet.extensions, identifier) if packet.extensions and identifier else None
+        layer = self._layers.get(named.decode(errors="replace")) if named is not None else None
+        if layer is None:
+            return self._layer_by_ssrc.get(packet.ssrc)
+        if len(self._layer_by_ssrc) < _MAX_SSRCS:
+            self._layer_by_ssrc[packet.ssrc] = layer
+        return layer
+
+    def _is_in_step(self, track: Track, source: Source, packet: Rtp, now: float) -> bool:
+        """A layer starts once its timestamps can be put on the line of those that have started."""
+        if source.started or not isinstance(track, Layer):
+            return True
+        for other_track, other in self._sources.items():
+            if isinstance(other_track, Layer) and other.started:
+                return source.align(other, packet.timestamp, now)
+        track.continuity.follow(layer.continuity for layer in self.broadcast.layers)
+        return True
+
     def _carry(self, announced: Announced, source: Source, packet: Rtp, now: float) -> None:
+        if not self._is_in_step(announced.track, source, packet, now):
+            return
         if not source.started and (
             announced.codec.kind == "audio" or announced.codec.starts_keyframe(packet.payload)
         ):
@@ -127,8 +165,8 @@ class Publisher:
         carried = source.take(packet, now)
         if carried is not None:
             self.broadcast.carry(announced.track, carried, now)
-        elif source.awaits_keyframe:
-            self.broadcast.request_keyframe(now)
+        elif source.awaits_keyframe and isinstance(announced.track, Layer):
+            self.broadcast.request_keyframe(now, announced.track)
 
     def _source_for(self, announced: Announced, held: Source | None, ssrc: int, now: float) -> Source | None:
         """The source to begin for a new SSRC; None while the one we know still sends."""
@@ -147,6 +185,9 @@ class Publisher:
     def _take_repair(self, packet: Rtp, now: float) -> None:
         """RTX: the packet that was asked for again, in its own stream (RFC 4588)."""
         announced = self._announced.get(self._repairs.get(packet.payload_type, -1))
+        if self._layers and announced is not None:
+            layer = self._layer_of(packet, self._repaired_stream_id)
+            announced = Announced(layer, announced.codec) if layer is not None else None
         source = self._sources.get(announced.track) if announced is not None else None
         original = rtp.unwrap_rtx(packet.payload)
         if announced is None or source is None:
@@ -172,14 +213,15 @@ class Publisher:
             if source.reception.ssrc == report.ssrc:
                 ours = source.sender_report(report, now)
                 if ours is not None:
-                    track.learn_clock(ours, now)
+                    shared = self.broadcast.video if isinstance(track, Layer) else track
+                    shared.learn_clock(ours, now)
 
     def _bye(self, bye: Bye, now: float) -> None:
         """A stream has ended; without its video a broadcast is away at once, not after the silence."""
         for track, source in list(self._sources.items()):
             if source.reception.ssrc in bye.ssrcs:
                 del self._sources[track]
-                if track is self.broadcast.video:
+                if isinstance(track, Layer) and not any(isinstance(left, Layer) for left in self._sources):
                     self.broadcast.gone_silent(now)
 
     def peer_closed(self, reason: str) -> None:
@@ -195,8 +237,8 @@ class Publisher:
 
     # To the peer
 
-    def request_keyframe(self) -> None:
-        source = self._sources.get(self.broadcast.video)
+    def request_keyframe(self, layer: Layer[BroadcastViewer]) -> None:
+        source = self._sources.get(layer)
         if source is not None and self._send(rtcp.pli(self._ssrc, source.reception.ssrc)):
             self.counts["pli_sent"] += 1
 
@@ -209,8 +251,9 @@ class Publisher:
             self._send_transport_feedback()
         if self._turns % _REPORT_TURNS == 0:
             self._send_report(now)
-        if self.broadcast.keyframes.due(now):
-            self.request_keyframe()
+        for layer in self.broadcast.layers:
+            if layer.keyframes.due(now):
+                self.request_keyframe(layer)
         self.broadcast.report(now, TURN_S)
 
     def _ask_again(self, now: float) -> None:
@@ -224,14 +267,16 @@ class Publisher:
                 self._send(rtcp.nack(self._ssrc, reception.ssrc, seqs))
             if reception.given_up > before:
                 self.counts["given_up"] += reception.given_up - before
-                if track is self.broadcast.video:
-                    self.broadcast.request_keyframe(now)  # every viewer's picture is broken there
+                if isinstance(track, Layer):
+                    self.broadcast.request_keyframe(now, track)  # every viewer's picture is broken there
 
     def _send_transport_feedback(self) -> None:
         fci = self._arrivals.feedback()
-        video = self._sources.get(self.broadcast.video)
         if fci is not None:
-            self._send(rtcp.transport_feedback(self._ssrc, video.reception.ssrc if video else 0, fci))
+            videos = (
+                held.reception.ssrc for track, held in self._sources.items() if isinstance(track, Layer)
+            )
+            self._send(rtcp.transport_feedback(self._ssrc, next(videos, 0), fci))
 
     def _send_report(self, now: float) -> None:
         blocks = [source.reception.report(now) for source in self._sources.values()]

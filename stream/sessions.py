@@ -157,6 +157,18 @@ class Sessions:
         broadcast.join(viewer)
         return self._add(viewer, offer, local, _outgoing(broadcast))
 
+    def prefer(self, session: Session, rid: str | None) -> None:
+        """The viewer wants no better layer than this; None: the best that gets through."""
+        layers = {layer.rid: layer.index for layer in session.broadcast.layers if layer.rid}
+        if rid is not None and rid not in layers:
+            raise UnsupportedError(
+                f"there is no such layer; there are {', '.join(layers) or 'none to choose'}",
+                code="layer_unknown",
+            )
+        if isinstance(session, Viewer):
+            session.choice.preferred = layers[rid] if rid is not None else None
+            session.choose_layer(self._clock.time())
+
     def watch(self, session: Session, wanted: Sequence[str]) -> EventStream:
         """News for one viewer, beginning with how things stand; UnavailableError when too many listen."""
         stream, broadcast = EventStream(wanted), session.broadcast
@@ -301,6 +313,7 @@ def _drop(countered: dict[str, Countered], session: str) -> None:
 
 def _news(broadcast: Broadcast) -> Iterator[tuple[str, dict[str, object]]]:
     yield ("active" if broadcast.state is BroadcastState.LIVE else "inactive"), {}
+    yield "layers", broadcast.describe_layers()
     yield "viewercount", {"viewercount": broadcast.audience}
 
 

@@ -3,7 +3,8 @@
     joining ── connected, a keyframe is there ──▶ catching up ── GOP replayed ──▶ live
 
 While it catches up a viewer reads the GOP at its own pace; live it is one of many lanes of a single send, and
-stays so until it leaves.
+stays so until it leaves. Where there are layers it goes over to another one at that layer's next keyframe;
+where not even the lowest gets through, the picture rests so that the sound does.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from .broadcast import AUDIO, RTX, VIDEO, Broadcast
+from .broadcast import AUDIO, RTX, VIDEO, Broadcast, BroadcastViewer, Layer
 from .packet import rtcp, rtp
+from .packet.bandwidth import Bandwidth
 from .packet.cache import Frame
+from .packet.codecs import vp8_numbers, vp8_renumber
 from .packet.forwarder import Forwarder, Span, squeeze
+from .packet.layers import LayerChoice
 from .packet.rtcp import KeyframeRequest, Nack, Remb, ReportBlock
 from .packet.source import Carried
 from .ports import Grant
@@ -58,11 +62,13 @@ class Viewer:
         self.peer = peer
         self.lane: Lane | None = None
         self.is_live = False
+        self.is_paused = False
+        self.layer: Layer[BroadcastViewer] = broadcast.video
+        self.choice = LayerChoice()
         self.joined_at = clock.time()
         self.first_frame_s: float | None = None
-        self.remb_bits_per_s = 0
-        self.fraction_lost = 0.0
-        self.counts = Counter(nacked=0, resent=0, not_resent=0, pli=0)
+        self.bandwidth = Bandwidth(self.joined_at)
+        self.counts = Counter(nacked=0, resent=0, not_resent=0, pli=0, switches=0, pauses=0)
         self._choices = {choice.codec.name: choice for choice in choices}
         self._fanout = fanout
         self._clock = clock
@@ -73,6 +79,7 @@ class Viewer:
         self._cursor = 0
         self._sent = -1
         self._edge = (0, 0)
+        self._pictures: tuple[int, int] | None = None
         self._timer: Handle | None = None
         self._rtx_seq = 0
         self._resends = RESEND_BURST
@@ -93,6 +100,7 @@ class Viewer:
             self._fanout.number(lane, AUDIO, Numbering(self.broadcast.audio.ssrc, audio.payload_type, 0, 0))
         self.broadcast.connected()
         now = self._clock.time()
+        self.choose_layer(now)
         self.send_report(now)
         self._clock.call_later(_FIRST_REPORTS_S, self._send_second_report)
         self.catch_up(now)
@@ -107,11 +115,11 @@ class Viewer:
                     self._resend(report, now)
             elif isinstance(report, KeyframeRequest):
                 self.counts["pli"] += 1
-                self.broadcast.request_keyframe(now)
+                self.broadcast.request_keyframe(now, self.layer)
             elif isinstance(report, Remb):
-                self.remb_bits_per_s = report.bits_per_s
+                self.bandwidth.heard_remb(report.bits_per_s, now)
             elif isinstance(report, ReportBlock) and report.ssrc == self.broadcast.video.ssrc:
-                self.fraction_lost = report.fraction_lost / 256
+                self.bandwidth.heard_loss(report.fraction_lost / 256, now)
 
     def peer_closed(self, reason: str) -> None:
         if self._timer is not None:
@@ -137,13 +145,13 @@ class Viewer:
 
     def catch_up(self, now: float) -> None:
         """Sends the next piece of the cached GOP; goes live at its end."""
-        if self.lane is None or self.is_live or self._timer is not None:
+        if self.lane is None or self.is_live or self.is_paused or self._timer is not None:
             return
-        gop = self.broadcast.gop
+        gop = self.layer.gop
         if gop.generation != self._generation and gop.is_open:
             self._begin(now)
         if gop.generation != self._generation:
-            self.broadcast.request_keyframe(now)
+            self.broadcast.request_keyframe(now, self.layer)
             return
         left = BURST_PACKETS if self._fanout.stats().queued < ROOM_FRAMES else 0
         while left > 0 and self._cursor < len(gop.frames):
@@ -164,11 +172,13 @@ class Viewer:
         self.catch_up(self._clock.time())
 
     def _begin(self, now: float) -> None:
-        gop = self.broadcast.gop
+        gop = self.layer.gop
         self._generation, self._cursor = gop.generation, 0
         self._edge = (gop.frames[-1].timestamp, len(gop.frames) - 1)
+        span = self._forwarder.current
+        self._pictures = self._pictures_on(self.layer, gop.frames[0].packets[0][1], span) if span else None
         if gop.age_s(now) > FRESH_S:
-            self.broadcast.request_keyframe(now)
+            self.broadcast.request_keyframe(now, self.layer)
         if self.first_frame_s is None:
             self.first_frame_s = now - self.joined_at
             self._on_first_frame(self.first_frame_s)
@@ -178,61 +188,151 @@ class Viewer:
         edge, edge_at = self._edge
         frames_left = edge_at - self._cursor
         delta = squeeze(frame.timestamp, edge, frames_left) if frames_left > 0 else 0
-        if not self._number(frame.first_seq, self._sent, delta) or self.lane is None:
+        if not self._number(frame.first_seq, self._sent, delta, self._pictures) or self.lane is None:
             return 0
         packets = [packet for _, packet in frame.packets]
-        if not self._fanout.send(VIDEO, packets, (self.lane,), self.broadcast.video.codec_name):
+        if not self._fanout.send(VIDEO, packets, (self.lane,), self.layer.codec_name):
             return 0
         self._sent = frame.last_seq
         return len(packets)
 
     def _go_live(self, now: float) -> None:
-        newest = self.broadcast.video.newest
-        if self._number(newest + 1, self._sent, 0):
+        if self._number(self.layer.newest + 1, self._sent, 0, self._pictures):
             self.is_live = True
-            self.broadcast.went_live()
+            self.broadcast.regroup()
 
-    def _number(self, first: int, previous: int, timestamp_delta: int) -> bool:
+    def _number(
+        self, first: int, previous: int, timestamp_delta: int, pictures: tuple[int, int] | None = None
+    ) -> bool:
         """A span from `first` on; False when this viewer can't take the codec on air."""
-        choice = self._choices.get(self.broadcast.video.codec_name)
+        choice = self._choices.get(self.layer.codec_name)
         if choice is None or self.lane is None:
             self.close("codec_changed")
             return False
         before = self._forwarder.current
-        span = self._forwarder.start(first, previous, choice.payload_type, timestamp_delta)
+        if self.layer.codec_name != "VP8":
+            pictures = (0, 0)
+        elif pictures is None:  # they go on as they are
+            pictures = (before.picture_id_delta, before.tl0_delta) if before else (0, 0)
+        span = self._forwarder.start(
+            first, previous, choice.payload_type, timestamp_delta, self.layer.index, pictures
+        )
         if span is not before:
             self._fanout.number(self.lane, VIDEO, self._numbering(span))
         return True
 
     def _numbering(self, span: Span) -> Numbering:
-        return Numbering(self.broadcast.video.ssrc, span.payload_type, span.seq_delta, span.timestamp_delta)
+        return Numbering(
+            self.broadcast.video.ssrc,
+            span.payload_type,
+            span.seq_delta,
+            span.timestamp_delta,
+            span.picture_id_delta,
+            span.tl0_delta,
+        )
 
     def codec_changed(self) -> None:
         """The next keyframe comes in another codec than the last; the viewer may have agreed to it or not."""
-        if self.broadcast.video.codec_name not in self._choices:
+        if self.layer.codec_name not in self._choices:
             self.close("codec_changed")
         elif self.is_live:
-            newest = self.broadcast.video.newest
-            self._number(newest + 1, newest, 0)
+            self._number(self.layer.newest + 1, self.layer.newest, 0)
 
-    def covers_live(self, seq: int) -> bool:
+    # Layers
+
+    def choose_layer(self, now: float) -> None:
+        """Looks at what is on air and at what gets through; a change waits for the target's next keyframe."""
+        rates = self.broadcast.rates(now)
+        if self.lane is None or not rates:
+            return
+        path = self.bandwidth.judge(rates.get(self.layer.index, 0.0), now)
+        target = self.choice.choose(rates, path, now)
+        if target is None:
+            self._pause()
+            return
+        layer = self.broadcast.layers[target]
+        is_silent = self.layer.index not in rates
+        if self.is_paused or (layer is not self.layer and (is_silent or not self.is_live)):
+            self._read_from(layer, now)
+        elif layer is not self.layer:
+            if self not in layer.waiting:
+                self._stop_waiting()
+                layer.waiting[self] = None
+            self.broadcast.request_keyframe(now, layer)
+        else:
+            self._stop_waiting()
+
+    def switch(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
+        """From the keyframe that `first` heads the viewer is on `layer`."""
+        old, span = self.layer, self._forwarder.current
+        if not self.is_live or span is None or layer.codec is None:
+            return
+        last = old.continuity.timestamp + span.timestamp_delta
+        behind = rtp.ahead32(first.timestamp, last)
+        pictures = self._pictures_on(layer, first.packet, span)
+        self.layer = layer
+        self.counts["switches"] += 1
+        self.bandwidth.restarted(self._clock.time())
+        self._number(first.seq, old.newest, behind + 90 if behind >= 0 else 0, pictures)
+
+    def _pictures_on(self, layer: Layer[BroadcastViewer], first: bytes, span: Span) -> tuple[int, int] | None:
+        """VP8's numbers go on behind those of the layer that is left, whatever the new one counts."""
+        numbers = vp8_numbers(first[rtp.HEADER_BYTES :]) if layer.codec_name == "VP8" else None
+        held = self.broadcast.layers[span.layer].continuity
+        if numbers is None or held.picture_id < 0:
+            return None
+        picture_id = held.picture_id + span.picture_id_delta + 1 - numbers[0] if numbers[0] >= 0 else 0
+        tl0 = held.tl0 + span.tl0_delta + 1 - numbers[1] if numbers[1] >= 0 else 0
+        return picture_id & 0x7FFF, tl0 & 0xFF
+
+    def _read_from(self, layer: Layer[BroadcastViewer], now: float) -> None:
+        """At once, by the layer's GOP: there is nothing that the viewer would see until its next keyframe."""
+        self._leave_live()
+        self.layer, self.is_paused, self._generation = layer, False, -1
+        self.bandwidth.restarted(now)
+        self.broadcast.regroup()
+        self.catch_up(now)
+
+    def _pause(self) -> None:
+        if self.is_paused:
+            return
+        self._leave_live()
+        self.is_paused = True
+        self.counts["pauses"] += 1
+        self.broadcast.regroup()
+
+    def _leave_live(self) -> None:
+        self._stop_waiting()
+        if self.is_live:
+            self._sent = self.layer.newest
+        self.is_live = False
+
+    def _stop_waiting(self) -> None:
+        for layer in self.broadcast.layers:
+            layer.waiting.pop(self, None)
+
+    # Again
+
+    def covers_live(self, layer: Layer[BroadcastViewer], seq: int) -> bool:
         current = self._forwarder.current
-        return self.is_live and current is not None and current.first <= seq
+        return self.is_live and layer is self.layer and current is not None and current.first <= seq
 
-    def carry_late(self, carried: Carried) -> None:
+    def carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None:
         """A packet from before the viewer's current numbers: under those of its time, or not at all."""
-        span = self._forwarder.covering(carried.seq)
-        if span is not None and self.lane is not None and (self.is_live or carried.seq <= self._sent):
+        span = self._forwarder.covering(carried.seq, layer.index)
+        if span is None or self.lane is None:
+            return
+        if self.is_live or layer is not self.layer or carried.seq <= self._sent:
             self._repeat(carried.packet, span)
 
     def _resend(self, nack: Nack, now: float) -> None:
-        newest = self.broadcast.video.newest if self.is_live else self._sent
+        newest = self.layer.newest if self.is_live else self._sent
         self._resends = min(RESEND_BURST, self._resends + (now - self._resends_at) * RESEND_RATE)
         self._resends_at = now
         self.counts["nacked"] += len(nack.seqs)
         for out_seq in nack.seqs:
             found = self._forwarder.find(out_seq, newest)
-            packet = self._kept(found[0]) if found else None
+            packet = self._kept(*found) if found else None
             if packet is None or found is None or self._resends < 1:
                 self.counts["not_resent"] += 1
                 continue
@@ -240,8 +340,9 @@ class Viewer:
             self.counts["resent"] += 1
             self._repeat_or_rtx(packet, found[1])
 
-    def _kept(self, seq: int) -> bytes | None:
-        return self.broadcast.video.ring.get(seq) or self.broadcast.gop.get(seq)
+    def _kept(self, seq: int, span: Span) -> bytes | None:
+        layer = self.broadcast.layers[span.layer]
+        return layer.ring.get(seq) or layer.gop.get(seq)
 
     def _repeat_or_rtx(self, packet: bytes, span: Span) -> None:
         rtx = next(
@@ -263,17 +364,18 @@ class Viewer:
     def _as_rtx(self, packet: bytes, span: Span, rtx: int) -> bytes:
         _, marker, seq, timestamp, _ = rtp.HEADER.unpack_from(packet)
         original = (seq + span.seq_delta) & 0xFFFF
+        payload = packet[rtp.HEADER_BYTES :]
+        if span.picture_id_delta or span.tl0_delta:  # only VP8 has them
+            payload = vp8_renumber(payload, span.picture_id_delta, span.tl0_delta)
         return rtp.build(
             rtx,
             marker > 127,
             self._rtx_seq,
             timestamp + span.timestamp_delta,
             self.broadcast.rtx_ssrc,
-            original.to_bytes(2, "big") + packet[rtp.HEADER_BYTES :],
+            original.to_bytes(2, "big") + payload,
         )
 
     def _repeat(self, packet: bytes, span: Span) -> None:
         if self.lane is not None:
-            self._fanout.resend(
-                self.lane, VIDEO, (packet,), self._numbering(span), self.broadcast.video.codec_name
-            )
+            self._fanout.resend(self.lane, VIDEO, (packet,), self._numbering(span), self.layer.codec_name)

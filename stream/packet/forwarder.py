@@ -21,6 +21,10 @@ class Span(NamedTuple):
     seq_delta: int
     timestamp_delta: int
     payload_type: int
+    layer: int = 0
+    """Whose sequence numbers these are."""
+    picture_id_delta: int = 0
+    tl0_delta: int = 0
 
     @property
     def first_out(self) -> int:
@@ -35,19 +39,35 @@ class Forwarder:
     def current(self) -> Span | None:
         return self._spans[-1] if self._spans else None
 
-    def start(self, first: int, previous: int, payload_type: int, timestamp_delta: int = 0) -> Span:
-        """A new span from `first` on; `previous` is the last packet that went out under the old one."""
+    def start(
+        self,
+        first: int,
+        previous: int,
+        payload_type: int,
+        timestamp_delta: int = 0,
+        layer: int = 0,
+        pictures: tuple[int, int] = (0, 0),
+    ) -> Span:
+        """A new span from `first` on; `previous` is the last packet that went out under the old one.
+
+        `first` counts in `layer`, `previous` in the old span's; `pictures` are VP8's two deltas.
+        """
         old = self.current
         seq_delta = 0 if old is None else max(previous, old.first - 1) + old.seq_delta + 1 - first
-        span = Span(first, seq_delta, timestamp_delta, payload_type)
+        span = Span(first, seq_delta, timestamp_delta, payload_type, layer, *pictures)
         if old is not None and span[1:] == old[1:]:
             return old
         self._spans.append(span)
         return span
 
-    def covering(self, seq: int) -> Span | None:
-        """The span under which packet `seq` of the relay went out, or would have; None before the first."""
-        return next((span for span in reversed(self._spans) if span.first <= seq), None)
+    def covering(self, seq: int, layer: int = 0) -> Span | None:
+        """The span under which packet `seq` of `layer` went out, or would have; None where none did."""
+        end: int | None = None
+        for span in reversed(self._spans):
+            if span.layer == layer and span.first <= seq:
+                return span if end is None or seq + span.seq_delta < end else None
+            end = span.first_out
+        return None
 
     def find(self, out_seq: int, newest: int) -> tuple[int, Span] | None:
         """The relay's packet behind a viewer's 16-bit `out_seq`; `newest` is the last it was sent."""

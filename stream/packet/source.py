@@ -9,6 +9,7 @@ packet. A video source starts at a keyframe: what comes before refers to frames 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from . import codecs, rtp
@@ -16,6 +17,9 @@ from .codecs import VP8, Codec
 from .reception import Reception
 from .rtcp import SenderReport
 from .rtp import Rtp
+
+REPORTS_WITHIN_S = 3.0
+"""How long a layer waits for the sender reports that put it in step with the others."""
 
 
 class Carried(NamedTuple):
@@ -42,6 +46,11 @@ class Continuity:
         self.picture_id = -1
         self.tl0 = -1
 
+    def follow(self, others: Iterable[Continuity]) -> None:
+        """Takes over the line of timestamps of whichever was last: layers share one."""
+        newest = max(others, key=lambda held: held.at)
+        self.timestamp, self.at = newest.timestamp, newest.at
+
 
 class Source:
     """One SSRC of one publisher session, bound to a track for its life."""
@@ -54,13 +63,41 @@ class Source:
         self._continuity = continuity
         self._first = 0
         self._seq_offset = 0
-        self._timestamp_offset = 0
+        self._timestamp_offset: int | None = None
+        self.last_report: SenderReport | None = None
+        self._first_at = 0.0
         self._picture_id_offset = 0
         self._tl0_offset = 0
 
     @property
     def awaits_keyframe(self) -> bool:
         return not self.started and self.codec.kind == "video"
+
+    @property
+    def timestamp_offset(self) -> int:
+        """What its timestamps are moved by."""
+        return self._timestamp_offset or 0
+
+    def align(self, other: Source, timestamp: int, now: float) -> bool:
+        """Puts a layer that has not started on the line of timestamps of `other`, which has.
+
+        Encodings of one picture have clocks with offsets of their own; sender reports relate them. A
+        publisher that sends none is aligned by the arrival of `timestamp`, after `REPORTS_WITHIN_S`.
+        False: not yet.
+        """
+        self._first_at = self._first_at or now
+        if self.last_report is not None and other.last_report is not None:
+            ours, theirs = self.last_report, other.last_report
+            passed = (ours.ntp - theirs.ntp) * self.codec.clock_rate_hz / (1 << 32)
+            moved = theirs.timestamp + other.timestamp_offset + round(passed)
+            self._timestamp_offset = (moved - ours.timestamp) & 0xFFFFFFFF
+            return True
+        if now - self._first_at <= REPORTS_WITHIN_S:
+            return False
+        at = other._continuity
+        passed = (now - at.at) * self.codec.clock_rate_hz
+        self._timestamp_offset = (at.timestamp + round(passed) - timestamp) & 0xFFFFFFFF
+        return True
 
     def take(self, packet: Rtp, now: float) -> Carried | None:
         """The packet on its way, or None when it is a repeat, too old, or before the first keyframe."""
@@ -78,7 +115,7 @@ class Source:
         self.octets += len(payload)
         late = seq < self.reception.highest
         out = seq + self._seq_offset
-        timestamp = (packet.timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        timestamp = (packet.timestamp + self.timestamp_offset) & 0xFFFFFFFF
         if self.codec is VP8:
             payload = self._vp8(payload, late)
         if not late:
@@ -89,19 +126,20 @@ class Source:
     def sender_report(self, report: SenderReport, now: float) -> SenderReport | None:
         """The publisher's clock mapping in the relay's timestamps; None before the source has started."""
         self.reception.sender_report(report.ntp, now)
+        self.last_report = report
         if not self.started:
             return None
-        timestamp = (report.timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        timestamp = (report.timestamp + self.timestamp_offset) & 0xFFFFFFFF
         return SenderReport(0, report.ntp, timestamp, report.packets, report.octets)
 
     def _start(self, seq: int, packet: Rtp, now: float) -> None:
         held = self._continuity
         self.started, self._first = True, seq
-        if held.seq < 0:
-            return  # the first source of all: its numbers are ours
-        self._seq_offset = held.seq + 1 - seq
-        passed = max(1, round((now - held.at) * self.codec.clock_rate_hz))
-        self._timestamp_offset = (held.timestamp + passed - packet.timestamp) & 0xFFFFFFFF
+        if held.seq >= 0:  # else it is the first source of all: its numbers are ours
+            self._seq_offset = held.seq + 1 - seq
+        if self._timestamp_offset is None and held.at:
+            passed = max(1, round((now - held.at) * self.codec.clock_rate_hz))
+            self._timestamp_offset = (held.timestamp + passed - packet.timestamp) & 0xFFFFFFFF
         numbers = codecs.vp8_numbers(packet.payload) if self.codec is VP8 else None
         if numbers is not None and held.picture_id >= 0 <= numbers[0]:
             self._picture_id_offset = held.picture_id + 1 - numbers[0]

@@ -18,6 +18,10 @@ from .errors import SdpError, UnsupportedError
 from .sdp import Description, Format, Section, parse
 
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+STREAM_ID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_STREAM_ID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+_PUBLISHER_EXTENSIONS = (TRANSPORT_CC, STREAM_ID, REPAIRED_STREAM_ID)
+MAX_RIDS = 4
 _PUBLISHER_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli")
 _VIEWER_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
 _UDP_PRIORITY = 2130706431  # a host candidate, RFC 8445 5.1.2.1
@@ -40,6 +44,8 @@ class Accepted:
     section: Section
     choices: list[Choice] = field(default_factory=list)
     extensions: dict[str, int] = field(default_factory=dict)
+    rids: list[str] = field(default_factory=list)
+    """The layers of simulcast (RFC 8853) that a publisher will send; empty for a single one."""
 
     @property
     def kind(self) -> str:
@@ -98,9 +104,20 @@ def _read_offer(text: str, *, wanted: Sequence[str], single: bool) -> Offer:
         for media in open_:
             media.choices = _choices(media.section, single=single)
             media.extensions = media.section.extensions()
+            media.rids = _rids(media) if single else []
     _require_video(accepted)
     first = next(media.section for media in accepted if media.choices)
     return Offer(description, accepted, *_transport(description, first))
+
+
+def _rids(media: Accepted) -> list[str]:
+    """Of `a=simulcast:send q;h;f` those with an `a=rid:… send`; alternatives and pauses are left out."""
+    words = (media.section.get("simulcast") or "").split()
+    sent = words[words.index("send") + 1] if "send" in words[:-1] else ""
+    declared = {value.split()[0] for value in media.section.all("rid") if value.split()[1:2] == ["send"]}
+    asked = [stream.split(",")[0].lstrip("~") for stream in sent.split(";")]
+    rids = [rid for rid in dict.fromkeys(asked) if rid in declared][:MAX_RIDS]
+    return rids if media.kind == "video" and len(rids) > 1 and STREAM_ID in media.extensions else []
 
 
 def _require_video(accepted: list[Accepted]) -> None:
@@ -278,9 +295,14 @@ def _codec_lines(media: Accepted, to_viewer: bool) -> list[str]:
 
 
 def _extension_lines(media: Accepted, to_viewer: bool) -> list[str]:
-    if to_viewer or TRANSPORT_CC not in media.extensions:
+    if to_viewer:
         return []
-    return [f"a=extmap:{media.extensions[TRANSPORT_CC]} {TRANSPORT_CC}"]
+    wanted = _PUBLISHER_EXTENSIONS if media.rids else (TRANSPORT_CC,)
+    lines = [f"a=extmap:{media.extensions[uri]} {uri}" for uri in wanted if uri in media.extensions]
+    if media.rids:
+        lines += [f"a=rid:{rid} recv" for rid in media.rids]
+        lines.append(f"a=simulcast:recv {';'.join(media.rids)}")
+    return lines
 
 
 def _source_lines(media: Accepted, outgoing: Outgoing) -> list[str]:

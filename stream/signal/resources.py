@@ -92,6 +92,11 @@ class Resources:
                     methods=["PATCH", "DELETE", "OPTIONS", "HEAD"],
                 ),
                 Route(
+                    "/whep/{session}/layer",
+                    _guarded(self._layer),
+                    methods=["POST", "DELETE", "OPTIONS"],
+                ),
+                Route(
                     "/whep/{session}/sse",
                     _guarded(self._events),
                     methods=["POST", "GET", "DELETE", "OPTIONS"],
@@ -138,7 +143,10 @@ class Resources:
         extensions = []
         if session.kind == "whep":
             events = ",".join(EVENTS)
-            extensions = [f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="{events}"']
+            extensions = [
+                f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="{events}"',
+                f'<{location}/layer>; rel="{_EXTENSION}layer"',
+            ]
         return self._linked(response, [*self._links, *extensions])
 
     def _linked(self, response: Response, links: list[str]) -> Response:
@@ -180,6 +188,16 @@ class Resources:
             raise SignalError("this session has its answer", code="not_awaiting_answer", status=409)
         self._sessions.answered(session, read_viewer_offer(answer))
         return Response(status_code=204)
+
+    async def _layer(self, request: Request) -> Response:
+        """POST: no better layer than `encodingId`; without one, and by DELETE, the best that gets through."""
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        name = request.path_params["session"]
+        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
+        rid = None if request.method == "DELETE" else _encoding_id(await _body(request, JSON))
+        self._sessions.prefer(session, rid)
+        return Response(status_code=200)
 
     async def _events(self, request: Request) -> Response:
         """POST subscribes and says where; GET reads. A GET carries no bearer: EventSource can't send one, and
@@ -241,6 +259,17 @@ class Resources:
         response.headers["content-type"] = FRAGMENT
         response.headers["etag"] = _etag(session)
         return response
+
+
+def _encoding_id(body: str) -> str | None:
+    try:
+        wish = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("send a JSON object with an encodingId", code="malformed_json") from error
+    rid = wish.get("encodingId") if isinstance(wish, dict) else 0
+    if rid is not None and not isinstance(rid, str):
+        raise MalformedError("send a JSON object with an encodingId", code="malformed_json")
+    return rid
 
 
 def _etag(session: Session | Countered) -> str:

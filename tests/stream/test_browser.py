@@ -18,10 +18,13 @@ ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 
-PUBLISH = """async ([base, codec]) => {
-  const media = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 360}, audio: true});
+PUBLISH = """async ([base, codec, rids]) => {
+  const size = rids ? {width: 1280, height: 720} : {width: 640, height: 360};
+  const media = await navigator.mediaDevices.getUserMedia({video: size, audio: true});
   const pc = window.pc = new RTCPeerConnection();
-  const video = pc.addTransceiver(media.getVideoTracks()[0], {direction: 'sendonly'});
+  const video = pc.addTransceiver(media.getVideoTracks()[0], {direction: 'sendonly',
+    ...(rids && {sendEncodings: rids.map((rid, at) => (
+      {rid, scaleResolutionDownBy: 2 ** (rids.length - 1 - at), maxBitrate: 150_000 * 4 ** at}))})});
   pc.addTransceiver(media.getAudioTracks()[0], {direction: 'sendonly'});
   const codecs = RTCRtpSender.getCapabilities('video').codecs, is = c => c.mimeType === 'video/' + codec;
   video.setCodecPreferences([...codecs.filter(is), ...codecs.filter(c => !is(c))]);
@@ -110,3 +113,34 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     assert stats["video"]["packetsLost"] == 0
     assert stats["audio"]["packetsReceived"] > 20
     assert await viewer.evaluate(CODEC) == f"video/{second}"
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_a_page_publishes_layers_and_a_viewer_moves_between_them(node, open_page, codec):
+    base = f"http://127.0.0.1:{node.http_port}"
+    host, viewer = await open_page(), await open_page()
+    await host.evaluate(PUBLISH, [base, codec, ["q", "h", "f"]])
+    async with asyncio.timeout(20):
+        while (
+            len(layers := [layer for held in node.sessions.broadcasts.values() for layer in held.layers]) < 3
+        ):
+            await asyncio.sleep(0.02)
+        while not all(layer.gop.is_open for layer in layers[:2]):
+            await asyncio.sleep(0.02)
+    await viewer.evaluate(PLAY, [base])
+    (session,) = [held for held in node.sessions if held.kind == "whep"]
+    for rid in ("q", "h", "q"):
+        node.sessions.prefer(session, rid)
+        await width_becomes(viewer, {"q": 320, "h": 640}[rid])
+    before = await viewer.evaluate(VIDEO_STATS)
+    timestamps = [timestamp for _, timestamp in await viewer.evaluate("frames_")]
+    assert all(0 < (b - a) % 2**32 < 2**31 for a, b in itertools.pairwise(timestamps))
+    assert before["video"]["packetsLost"] == 0
+    assert before["video"]["freezeCount"] <= 2
+    assert session.counts["switches"] >= 2
+
+
+async def width_becomes(page, width, timeout_s=15):
+    async with asyncio.timeout(timeout_s):
+        while await page.evaluate("document.querySelector('video').videoWidth") != width:
+            await asyncio.sleep(0.05)

@@ -168,6 +168,7 @@ async def test_a_viewer_hears_how_things_stand_and_every_change(http, light, sho
     await reader.until(lambda heard: ("viewercount", {"viewercount": 2}) in heard)
     await shot.peer.delete()
     await reader.until(lambda heard: ("inactive", {}) in heard)
+    assert not [event for event, _ in reader.heard if event == "layers"], "it was not asked for"
     await second.delete()
     assert (await http.delete(url)).status_code == 200
     await reader.until(lambda _: reader.ended)

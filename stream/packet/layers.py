@@ -1,0 +1,116 @@
+"""Which layer a viewer should see.
+
+    preferred   what the viewer asked for, else the best there is
+    target      what its path is thought to carry: down a step after a bad second, up a step after a good
+                while; a step up that fails makes the next while twice as long
+    current     what it is sent; it becomes the target at the target's next keyframe (`viewer`)
+
+On the lowest layer a broken path pauses the picture, so that the sound gets through; after a while the lowest
+layer is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf, sqrt
+
+from .bandwidth import Path
+
+DOWN_AFTER_S = 1.0
+UP_AFTER_S = 5.0
+UP_AFTER_MAX_S = 60.0
+TRIAL_S = 8.0
+"""A step up that is followed by trouble within this time has failed."""
+PAUSE_AFTER_S = 2.0
+PAUSE_S = 5.0
+PAUSE_MAX_S = 40.0
+
+
+class LayerChoice:
+    """`rates` maps the layers on air to their bits a second, in any order."""
+
+    def __init__(self) -> None:
+        self.preferred: int | None = None
+        self.target: int | None = None
+        self.is_paused = False
+        self._limit = inf
+        self._bad_since: float | None = None
+        self._good_since: float | None = None
+        self._broken_since: float | None = None
+        self._up_after_s = UP_AFTER_S
+        self._stepped_up_at = -inf
+        self._pause_s = PAUSE_S
+        self._paused_at = 0.0
+
+    def choose(self, rates: Mapping[int, float], path: Path, now: float) -> int | None:
+        """The target; None to pause, or where nothing is on air."""
+        if not rates:
+            return self.target
+        if self.is_paused:
+            self._rest(rates, now)
+        else:
+            self._note(path, now)
+            self._step(rates, now)
+        self.target = None if self.is_paused else self._best(rates)
+        return self.target
+
+    def _note(self, path: Path, now: float) -> None:
+        bad = path in (Path.TIGHT, Path.BROKEN)
+        self._bad_since = _since(self._bad_since, bad, now)
+        self._good_since = _since(self._good_since, path is Path.CLEAR, now)
+        self._broken_since = _since(self._broken_since, path is Path.BROKEN, now)
+
+    def _step(self, rates: Mapping[int, float], now: float) -> None:
+        allowed = self._allowed(rates)
+        current = rates[self._best(rates)]
+        lower = max((rate for rate in allowed.values() if rate < current), default=None)
+        if self._bad_since is not None and now - self._bad_since >= DOWN_AFTER_S and lower is not None:
+            self._down(_between(lower, current), now)
+        elif self._broken_since is not None and now - self._broken_since >= PAUSE_AFTER_S:
+            self.is_paused, self._paused_at = True, now
+        elif self._good_since is not None and now - self._good_since >= self._up_after_s:
+            self._up(rates, current, now)
+
+    def _down(self, limit: float, now: float) -> None:
+        failed = now - self._stepped_up_at < TRIAL_S
+        self._up_after_s = min(UP_AFTER_MAX_S, self._up_after_s * 2) if failed else self._up_after_s
+        self._limit = limit
+        self._bad_since = self._broken_since = None
+
+    def _up(self, rates: Mapping[int, float], current: float, now: float) -> None:
+        higher = sorted(rate for rate in rates.values() if rate > current)
+        if now - self._stepped_up_at > UP_AFTER_MAX_S:
+            self._up_after_s, self._pause_s = UP_AFTER_S, PAUSE_S
+        if higher and self._limit < inf:
+            self._stepped_up_at = now
+            self._limit = _between(*higher[:2]) if len(higher) > 1 else inf
+        self._good_since = None
+
+    def _rest(self, rates: Mapping[int, float], now: float) -> None:
+        if now - self._paused_at >= self._pause_s:
+            self.is_paused = False
+            self._bad_since = self._good_since = self._broken_since = None
+            self._pause_s = min(PAUSE_MAX_S, self._pause_s * 2)
+            self._limit = _between(*sorted(rates.values())[:2]) if len(rates) > 1 else inf
+
+    def _best(self, rates: Mapping[int, float]) -> int:
+        allowed = self._allowed(rates)
+        return max(allowed, key=allowed.__getitem__)
+
+    def _allowed(self, rates: Mapping[int, float]) -> dict[int, float]:
+        """Within the limit and no better than preferred; the lowest where all are above."""
+        most = rates.get(self.preferred, inf) if self.preferred is not None else inf
+        within = {layer: rate for layer, rate in rates.items() if rate <= min(most, self._limit)}
+        lowest = min(rates, key=rates.__getitem__)
+        return within or {lowest: rates[lowest]}
+
+
+def _between(lower: float, upper: float) -> float:
+    """Rates vary, so a limit lies midway between two layers, as ratios go."""
+    return sqrt(lower * upper)
+
+
+def _since(before: float | None, holds: bool, now: float) -> float | None:
+    if not holds:
+        return None
+    return now if before is None else before
