@@ -21,16 +21,21 @@ class Progress(Protocol):
 
 
 class Lines:
-    """Plain lines, for files and pipes: `[ 3/11   1.2 s] room: ready after 0.8 s`."""
+    """Plain lines, for files and pipes: `[ 3/11   1.2 s] room: ready after 0.8 s`.
+
+    Once closed, what has to be started again is no step of the way any more: lines carry the time alone.
+    """
 
     def __init__(self, total: int, out: TextIO) -> None:
         self._total, self._out = total, out
         self._done = 0
+        self._closed = False
         self._began = time.monotonic()
 
     def tell(self, line: str) -> None:
         elapsed = time.monotonic() - self._began
-        print(f"[{self._done:2}/{self._total} {elapsed:6.1f} s] {line}", file=self._out, flush=True)
+        place = "" if self._closed else f"{self._done:2}/{self._total} "
+        print(f"[{place}{elapsed:6.1f} s] {line}", file=self._out, flush=True)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -41,7 +46,7 @@ class Lines:
         self.tell(f"{what}: ready after {time.monotonic() - began:.1f} s")
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._closed = True
 
 
 class Bars:
