@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from overlay.log import ShowLog, open_redis
-from server.app.checkout import open_checkout
+from server.app.checkout import charging, open_gateway
 from server.app.rooms import LogRooms
 from server.auth.passwords import Passwords
 from server.auth.staff import create_owner
@@ -150,7 +150,7 @@ async def assembled(
     )
     await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, passwords)
     images, log = Images(ObjectImages.open("", settings.data_dir)), ShowLog(redis)
-    async with open_checkout(settings, pool, redis, "web") as checkout:
+    async with open_gateway(settings) as gateway, charging(pool, redis, gateway) as checkout:
         deps = wire(
             settings,
             pool,
@@ -162,7 +162,7 @@ async def assembled(
             buyer=checkout.buyer,
             shopkeeper=checkout.shopkeeper,
             rooms=LogRooms(log, redis),
-            cards=checkout.gateway,
+            cards=gateway,
             inbox=checkout.payments,
             clock=clock,
         )
