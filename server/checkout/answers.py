@@ -39,6 +39,7 @@ _FAILURES = {
     "authentication_required": "Your bank wants to hear from you first. Try again and confirm.",
     "payment_intent_authentication_failure": "The confirmation with your bank failed. Try again.",
     "cancelled": "The order was cancelled. Nothing was charged.",
+    "canceled": "The order was cancelled. Nothing was charged.",
 }
 _OTHER_FAILURE = "The card could not be charged. Nothing was taken. Try another one."
 

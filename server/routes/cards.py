@@ -8,6 +8,7 @@ import structlog
 from msgspec import Meta
 
 from server.auth import limits
+from server.checkout.answers import failure_message
 from server.payments.outcomes import PaymentError
 from server.problems import Problem
 from server.routes.operation import SIGNED_IN, Call, Operation, Reply
@@ -86,7 +87,9 @@ async def save(call: Call, body: SaveCard) -> Reply:
     if setup.customer != customer or customer is None:
         raise Problem("card_refused", "This card was saved by somebody else.")
     if setup.status != "succeeded" or setup.payment_method is None:
-        raise Problem("card_refused", setup.failure_message or "Saving the card was not finished.")
+        raise Problem(
+            "card_refused", failure_message(setup.failure_code) or "Saving the card was not finished."
+        )
     seen = await call.deps.cards.retrieve_payment_method(setup.payment_method)
     async with transaction(call.deps.pool) as db:
         card = await store.add_card(

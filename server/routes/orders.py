@@ -12,6 +12,7 @@ from msgspec import Meta
 from overlay.messages import OrderView
 from server.auth import limits
 from server.auth.roles import Action, may
+from server.checkout.answers import failure_message
 from server.problems import Problem
 from server.routes.about import the_shop
 from server.routes.operation import SIGNED_IN, Call, Operation, Reply
@@ -122,12 +123,20 @@ def order_view(row: store.OrderRow, *, for_buyer: bool) -> Order:
         lines=tuple(_line(line) for line in row.lines),
         address=msgspec.convert({k: v or "" for k, v in row.address.items()}, AddressView, strict=False),
         card=CardView(row.card_brand, row.card_last4) if row.card_brand and row.card_last4 else None,
+        failure_message=failure_message(row.failure_code),
         client_secret=row.client_secret if for_buyer else None,
         history=tuple(HistoryEntry(h.kind, h.at, _spoken(h.detail)) for h in row.history),
     )
 
 
-_SAME = frozenset(Order.__struct_fields__) - {"lines", "address", "card", "client_secret", "history"}
+_SAME = frozenset(Order.__struct_fields__) - {
+    "lines",
+    "address",
+    "card",
+    "failure_message",
+    "client_secret",
+    "history",
+}
 
 
 def _line(line: store.OrderLine) -> LineView:

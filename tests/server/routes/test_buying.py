@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uuid_utils
 
+from server.checkout.answers import failure_message
 from server.store.pool import transaction
 
 from .conftest import PUBLISHABLE, SIGNING, Web
@@ -225,6 +226,7 @@ async def test_a_declined_order_is_tried_again_with_another_card(paying_web: Web
     await buyer.post("/api/orders", json=body)
     declined = await settled(buyer, body["id"], "declined")
     assert declined["failure_code"]
+    assert declined["failure_message"] == failure_message(declined["failure_code"])
     card = await save_card(web, buyer)
     again = await buyer.post(f"/api/orders/{body['id']}/retry", json={"card_id": card["id"]})
     assert again.status_code == 202, again.text
