@@ -41,7 +41,8 @@ export function Front() {
       <h1 class="visually-hidden">{config.value?.shop.name}</h1>
       <OnAir shows={shows} />
       {shows && shows.upcoming.length > 0 && <Upcoming shows={shows.upcoming} />}
-      <Featured products={products} />
+      {/* Below what is on: it waits for that, so that nothing is pushed down. */}
+      {shows && <Featured products={products} />}
       {shows && shows.ended.length > 0 && <Ended shows={shows.ended} />}
     </div>
   );
@@ -49,7 +50,7 @@ export function Front() {
 
 function OnAir(props: { shows: Shows | null }) {
   const { shows } = props;
-  if (!shows) return <Skeleton height="24rem" />;
+  if (!shows) return <Skeleton height="clamp(22rem, 52vh, 32rem)" />;
   if (shows.live.length === 0) return <NothingOnAir next={shows.upcoming[0]} />;
   return (
     <section aria-label="On air" class="on-air">

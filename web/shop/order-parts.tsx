@@ -4,7 +4,6 @@ import { cardBrand, dateTime, money } from '../core/format.ts';
 import type { AddressFields, Order } from '../core/types.ts';
 import { countryName } from '../ui/forms/address.tsx';
 import { Picture } from '../ui/picture.tsx';
-import { config } from '../ui/session.ts';
 import { detailOf, happened } from './order-words.ts';
 
 export function OrderLines({ order }: { order: Order }) {
@@ -30,7 +29,6 @@ export function OrderLines({ order }: { order: Order }) {
 }
 
 export function OrderTotals({ order }: { order: Order }) {
-  const rate = config.value?.shop.tax_rate_bp ?? 0;
   return (
     <dl class="totals tabular">
       <dt>Products</dt>
@@ -41,7 +39,8 @@ export function OrderTotals({ order }: { order: Order }) {
       <dd class="total" data-testid="total">
         {money(order.total_minor, order.currency)}
       </dd>
-      <dt>Tax included{rate > 0 && ` (${rate / 100} %)`}</dt>
+      {/* The amount alone: the shop's rate of today is not the order's. */}
+      <dt>Tax included</dt>
       <dd>{money(order.tax_minor, order.currency)}</dd>
       {order.refunded_minor > 0 && (
         <>

@@ -33,7 +33,7 @@ export function People() {
             ))}
           </ul>
         </Panel>
-        {may.managePeople() && <Invitations />}
+        {value && may.managePeople() && <Invitations />}
       </div>
     </>
   );
