@@ -164,6 +164,8 @@ class Publisher:
             self._source_starts(announced, now)
         carried = source.take(packet, now)
         if carried is not None:
+            for head in source.take_heads():
+                self.broadcast.carry(announced.track, head, now)
             self.broadcast.carry(announced.track, carried, now)
         elif source.awaits_keyframe and isinstance(announced.track, Layer):
             self.broadcast.request_keyframe(now, announced.track)

@@ -9,17 +9,23 @@ packet. A video source starts at a keyframe: what comes before refers to frames 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from . import codecs, rtp
-from .codecs import VP8, Codec
+from .codecs import H264, VP8, Codec
+from .h264 import ParameterSets
 from .reception import Reception
 from .rtcp import SenderReport
 from .rtp import Rtp
 
 REPORTS_WITHIN_S = 3.0
 """How long a layer waits for the sender reports that put it in step with the others."""
+
+
+_MAX_OFFSETS = 32
+"""Keyframes that got a head, as far back as packets may still come late."""
 
 
 class Carried(NamedTuple):
@@ -62,7 +68,9 @@ class Source:
         self.octets = 0
         self._continuity = continuity
         self._first = 0
-        self._seq_offset = 0
+        self._offsets: deque[tuple[int, int]] = deque([(0, 0)], maxlen=_MAX_OFFSETS)
+        self._heads: list[Carried] = []
+        self._sets = ParameterSets() if codec is H264 else None
         self._timestamp_offset: int | None = None
         self.last_report: SenderReport | None = None
         self._first_at = 0.0
@@ -114,14 +122,35 @@ class Source:
             return None
         self.octets += len(payload)
         late = seq < self.reception.highest
-        out = seq + self._seq_offset
         timestamp = (packet.timestamp + self.timestamp_offset) & 0xFFFFFFFF
         if self.codec is VP8:
             payload = self._vp8(payload, late)
+        elif self._sets is not None and not late:
+            self._put_head(self._sets.head(payload, packet.timestamp), seq, timestamp)
+        out = seq + self._offset(seq)
         if not late:
             self._continuity.seq, self._continuity.timestamp, self._continuity.at = out, timestamp, now
         built = rtp.build(0, packet.marker, out, timestamp, 0, payload)
         return Carried(out, timestamp, packet.marker, starts_keyframe, late, built)
+
+    def take_heads(self) -> list[Carried]:
+        """Packets of our own that go before the one just taken."""
+        heads, self._heads = self._heads, []
+        return heads
+
+    def _put_head(self, payload: bytes, seq: int, timestamp: int) -> None:
+        """Takes the number of `seq`; that packet, and all behind it, count one more from now on."""
+        if payload:
+            out = seq + self._offset(seq)
+            built = rtp.build(0, False, out, timestamp, 0, payload)
+            self._heads.append(Carried(out, timestamp, False, True, False, built))
+            self._offsets.append((seq, out + 1 - seq))
+
+    def _offset(self, seq: int) -> int:
+        """What its number is moved by; what was overtaken counts as it would have then."""
+        return next(
+            (offset for first, offset in reversed(self._offsets) if first <= seq), self._offsets[0][1]
+        )
 
     def sender_report(self, report: SenderReport, now: float) -> SenderReport | None:
         """The publisher's clock mapping in the relay's timestamps; None before the source has started."""
@@ -136,7 +165,7 @@ class Source:
         held = self._continuity
         self.started, self._first = True, seq
         if held.seq >= 0:  # else it is the first source of all: its numbers are ours
-            self._seq_offset = held.seq + 1 - seq
+            self._offsets.append((0, held.seq + 1 - seq))
         if self._timestamp_offset is None and held.at:
             passed = max(1, round((now - held.at) * self.codec.clock_rate_hz))
             self._timestamp_offset = (held.timestamp + passed - packet.timestamp) & 0xFFFFFFFF

@@ -449,3 +449,21 @@ async def watch(node, ticket, *, pictures):
         await asyncio.gather(*tasks)
     await connection.close()
     return frames, sounds
+
+
+async def test_who_joins_late_can_decode_though_the_encoder_told_its_parameters_once(node, light, camera):
+    publisher, shot = await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    early = await light().join("view.show")
+    await early.until(lambda: len(early.video()) == 15)
+    shot.timestamp += 3000
+    publisher.send_rtp(rtp.build(102, True, shot.seq, shot.timestamp, shot.ssrc, b"\x65bare"))
+    shot.seq += 1
+    await early.until(lambda: len(early.video()) == 17)
+    late = await light().join("view.show")
+    await late.until(lambda: len(late.video()) == 2)
+    for viewer in (early, late):
+        head, keyframe = viewer.video()[-2:]
+        assert [unit & 0x1F for unit in (head.payload[0], head.payload[3], keyframe.payload[0])] == [24, 7, 5]
+        assert head.timestamp == keyframe.timestamp
+        assert is_gapless(viewer.video())
