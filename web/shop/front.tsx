@@ -11,7 +11,8 @@ import { Picture } from '../ui/picture.tsx';
 import { ProductCard } from '../ui/product-card.tsx';
 import { config, currency } from '../ui/session.ts';
 import { Failed } from '../ui/start.tsx';
-import { Badge, Skeleton } from '../ui/status.tsx';
+import { Badge, ProblemNote, Skeleton } from '../ui/status.tsx';
+import { useLoaded } from './loaded.ts';
 
 interface Shows {
   live: ShowCard[];
@@ -24,25 +25,25 @@ const FEATURED = 8;
 
 export function Front() {
   const [shows, setShows] = useState<Shows | null>(null);
-  const [products, setProducts] = useState<Product[] | null>(null);
+  const featured = useLoaded(() => api.products());
   const [problem, setProblem] = useState<Problem | null>(null);
   const load = () => {
+    setProblem(null);
     api.shows().then(setShows, (error) => setProblem(asProblem(error)));
   };
   useEffect(() => {
     load();
-    api.products().then((page) => setProducts(page.products.slice(0, FEATURED)), (error) => setProblem(asProblem(error)));
     const timer = setInterval(() => document.visibilityState === 'visible' && load(), REFRESH_MS);
     return () => clearInterval(timer);
   }, []);
-  if (problem && !shows) return <Failed error={problem} />;
+  if (problem && !shows) return <Failed error={problem} retry={load} />;
   return (
     <div class="front">
       <h1 class="visually-hidden">{config.value?.shop.name}</h1>
       <OnAir shows={shows} />
       {shows && shows.upcoming.length > 0 && <Upcoming shows={shows.upcoming} />}
       {/* Below what is on: it waits for that, so that nothing is pushed down. */}
-      {shows && <Featured products={products} />}
+      {shows && (featured.problem ? <ProblemNote problem={featured.problem} retry={featured.reload} /> : <Featured products={featured.value?.products.slice(0, FEATURED) ?? null} />)}
       {shows && shows.ended.length > 0 && <Ended shows={shows.ended} />}
     </div>
   );
