@@ -100,8 +100,25 @@ def test_the_image_copies_what_exists_and_runs_unprivileged() -> None:
 def test_caddy_reaches_every_public_role_and_hides_metrics() -> None:
     text = (DEPLOY / "Caddyfile").read_text()
     assert set(re.findall(r"reverse_proxy (\S+)", text)) == {"web:8400", "overlay:8401", "stream:8402"}
-    assert "/media/metrics" in text
     assert text.count("{") == text.count("}")
+    inner = re.search(r"@inner path (.+)\n\thandle @inner {\n\t\trespond 404\n\t}\n", text)
+    assert inner, "a respond outside of handle would come after every handle"
+    assert inner.end() < text.index("reverse_proxy")
+    hidden = {f"{prefix}/{page}" for prefix in ("", "/room", "/media") for page in ("metrics", "healthz")}
+    assert set(inner[1].split()) == hidden
+
+
+def test_the_image_takes_nothing_that_was_built_or_kept_outside() -> None:
+    ignored = set((DEPLOY / "Dockerfile.dockerignore").read_text().split())
+    assert {
+        ".git",
+        ".venv",
+        "**/node_modules",
+        "**/dist",
+        "**/__pycache__",
+        "**/*.so",
+        "deploy/.env",
+    } <= ignored
 
 
 def test_make_alone_lists_every_documented_task() -> None:
