@@ -112,21 +112,38 @@ class Person:
         )
 
 
+@pytest.fixture(scope="session")
+def signed_in(demo: Demo, chromium: Browser) -> Callable[[str], Any]:
+    """The cookies of a role's person. Signed in once: signing in is slow and limited, as it should be."""
+    kept: dict[str, Any] = {}
+
+    def cookies(role: str) -> Any:
+        if role not in kept:
+            context = chromium.new_context()
+            answer = Person(context, demo.web_url).api("POST", "/api/auth/sign-in", demo.account(role))
+            assert answer.ok, answer.text()
+            kept[role] = context.storage_state()
+            context.close()
+        return kept[role]
+
+    return cookies
+
+
 @pytest.fixture
-def visit(demo: Demo, chromium: Browser) -> Iterator[Callable[..., Person]]:
+def visit(demo: Demo, chromium: Browser, signed_in: Callable[[str], Any]) -> Iterator[Callable[..., Person]]:
     """`visit("producer")` is that person, signed in, `visit()` a guest, on a screen of your choice."""
     opened: list[BrowserContext] = []
 
     def come(role: str | None = None, *, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Person:
         context = chromium.new_context(
-            viewport=viewport, color_scheme=scheme, permissions=["camera", "microphone"]
+            viewport=viewport,
+            color_scheme=scheme,
+            permissions=["camera", "microphone"],
+            storage_state=signed_in(role) if role else None,
+            reduced_motion="reduce",  # nothing is half faded in when it is looked at
         )
         opened.append(context)
-        person = Person(context, demo.web_url)
-        if role is not None:
-            answer = person.api("POST", "/api/auth/sign-in", demo.account(role))
-            assert answer.ok, answer.text()
-        return person
+        return Person(context, demo.web_url)
 
     yield come
     for context in opened:

@@ -10,6 +10,7 @@ from tests.browser.conftest import DESKTOP, PHONE, Demo, Person, violations
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Person]
+READY = "main h1, main h2, [data-testid=show], [data-testid=studio], [data-testid=console]"
 
 PAGES = {
     "front": (None, "/"),
@@ -25,7 +26,7 @@ PAGES = {
     "console": ("producer", "/console/{show}"),
     "console of a moderator": ("moderator", "/console/{show}"),
     "office": ("owner", "/office"),
-    "catalogue": ("owner", "/office/products"),
+    "catalogue": ("owner", "/office/catalogue"),
     "orders of the shop": ("owner", "/office/orders"),
 }
 
@@ -37,7 +38,7 @@ def test_a_page_breaks_no_rule(name: str, demo: Demo, visit: Visit) -> None:
     for viewport, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
         person = visit(role, viewport=viewport, scheme=scheme)
         page = person.open(address)
-        page.wait_for_selector("main h1, main h2, [data-testid=show]", state="attached")
+        page.wait_for_selector(READY, state="attached")
         page.wait_for_timeout(300)
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "scrolls sideways"
