@@ -22,6 +22,7 @@ from .signal.resources import IceServer, Resources
 from .wire.dtls import DtlsContext
 from .wire.fanout import Fanout
 from .wire.ingress import Ingress, UdpPortUnavailableError, open_udp
+from .wire.tcp import IceTcp
 
 SWEEP_S = 0.5
 BEAT_S = 3.0
@@ -49,6 +50,8 @@ class NodeSettings:
     http_port: int = 0
     udp_host: str = "127.0.0.1"
     udp_port: int = 0
+    tcp: bool = True
+    """Take media over TCP as well, on the UDP port's number, where that is free."""
     announced: tuple[tuple[str, int], ...] = ()
     public_base_url: str = ""
     """What `Location` starts with; empty: `http://{http_host}:{http_port}`."""
@@ -72,6 +75,7 @@ class Node:
         self._open: contextlib.AsyncExitStack | None = None
         self._sessions: Sessions | None = None
         self._fanout: Fanout | None = None
+        self._tcp: IceTcp | None = None
 
     @property
     def sessions(self) -> Sessions:
@@ -84,6 +88,10 @@ class Node:
         if self._fanout is None:
             raise RuntimeError("node_not_started: await start() first")
         return self._fanout
+
+    @property
+    def takes_tcp(self) -> bool:
+        return self._tcp is not None and self._tcp.port > 0
 
     async def start(self) -> None:
         """UdpPortUnavailableError or HttpPortUnavailableError, with nothing left open."""
@@ -101,6 +109,10 @@ class Node:
         ingress = Ingress(udp, loop)
         ingress.start(loop)
         stack.callback(ingress.stop, loop)
+        self._tcp = IceTcp(udp, ingress.drops)
+        stack.callback(self._tcp.stop)
+        if settings.tcp:
+            await self._tcp.start()
         self._sessions = sessions = Sessions(
             ingress,
             fanout,
@@ -109,6 +121,7 @@ class Node:
             self._observer,
             candidates=self._candidates(),
             max_sessions=settings.max_sessions,
+            takes_tcp=self._tcp.port > 0,
         )
         stack.push_async_callback(self._close_sessions, sessions)
         stack.push_async_callback(
@@ -196,6 +209,7 @@ class Node:
             "status": "draining" if self.sessions.is_draining else "ok",
             "parts": {
                 "udp": {"status": "ok", "port": self.udp_port, "announced": self._candidates()},
+                "tcp": {"status": "ok" if self.takes_tcp else "off"},
                 "http": {"status": "ok", "port": self.http_port},
                 "fanout": {"status": "ok", "native": stats.native, "gso": stats.gso},
             },

@@ -78,6 +78,7 @@ class Sessions:
         *,
         candidates: Sequence[tuple[str, int]],
         max_sessions: int,
+        takes_tcp: bool = False,
     ) -> None:
         self.broadcasts: dict[BroadcastId, Broadcast] = {}
         self.totals = Totals()
@@ -92,6 +93,7 @@ class Sessions:
         self._observer = observer
         self._candidates = candidates
         self._max_sessions = max_sessions
+        self._takes_tcp = takes_tcp
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -234,7 +236,7 @@ class Sessions:
         return self._ingress.drops["fault"]
 
     def candidate_lines(self) -> list[str]:
-        return candidate_lines(self._candidates)
+        return candidate_lines(self._candidates, takes_tcp=self._takes_tcp)
 
     def _admit(self) -> None:
         if self.is_draining:
@@ -284,7 +286,7 @@ class Sessions:
         return session, write_answer(offer, self._side(local), session=session.session, outgoing=outgoing)
 
     def _side(self, local: Credentials) -> Local:
-        return Local(local, self._dtls.fingerprint, self._candidates)
+        return Local(local, self._dtls.fingerprint, self._candidates, self._takes_tcp)
 
     def _closed(self, session: Session, reason: str) -> None:
         self._by_id.pop(session.session, None)

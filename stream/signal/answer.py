@@ -25,6 +25,7 @@ MAX_RIDS = 4
 _PUBLISHER_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli")
 _VIEWER_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
 _UDP_PRIORITY = 2130706431  # a host candidate, RFC 8445 5.1.2.1
+_TCP_PRIORITY = 1518149375  # below any over UDP, RFC 6544 4.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ class Local:
     fingerprint: Fingerprint
     candidates: Sequence[tuple[str, int]]
     """Announced (ip, port), the preferred first."""
+    takes_tcp: bool = False
 
 
 def write_answer(offer: Offer, local: Local, *, session: str, outgoing: dict[str, Outgoing] | None) -> str:
@@ -258,16 +260,23 @@ def _transport_lines(offer: Offer, local: Local) -> list[str]:
         f"a=ice-pwd:{local.credentials.password}",
         f"a=fingerprint:{name} {value}",
         f"a=setup:{'active' if offer.is_dtls_server else 'passive'}",
-        *candidate_lines(local.candidates),
+        *candidate_lines(local.candidates, takes_tcp=local.takes_tcp),
         "a=end-of-candidates",
     ]
 
 
-def candidate_lines(candidates: Sequence[tuple[str, int]]) -> list[str]:
-    return [
+def candidate_lines(candidates: Sequence[tuple[str, int]], *, takes_tcp: bool) -> list[str]:
+    """UDP first: some clients look no further."""
+    lines = [
         f"a=candidate:{place} 1 udp {_UDP_PRIORITY - place} {host} {port} typ host"
         for place, (host, port) in enumerate(candidates, 1)
     ]
+    if takes_tcp:
+        lines += [
+            f"a=candidate:{100 + place} 1 tcp {_TCP_PRIORITY - place} {host} {port} typ host tcptype passive"
+            for place, (host, port) in enumerate(candidates, 1)
+        ]
+    return lines
 
 
 def _codec_lines(media: Accepted, to_viewer: bool) -> list[str]:

@@ -35,7 +35,7 @@ PUBLISH = """async ([base, codec, rids]) => {
   await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
 }"""
 
-PLAY = """async ([base]) => {
+PLAY = """async ([base, without]) => {
   const pc = window.pc = new RTCPeerConnection();
   for (const kind of ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
   const element = document.createElement('video');
@@ -51,13 +51,20 @@ PLAY = """async ([base]) => {
   await pc.setLocalDescription(await pc.createOffer());
   const response = await fetch(base + '/whep?ticket=view.show',
     {method: 'POST', headers: {'content-type': 'application/sdp'}, body: pc.localDescription.sdp});
-  await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
+  const sdp = (await response.text()).split('\\r\\n').filter(line => !without || !line.includes(without));
+  await pc.setRemoteDescription({type: 'answer', sdp: sdp.join('\\r\\n')});
 }"""
 
 VIDEO_STATS = """async () => Object.fromEntries(
   [...await pc.getStats()].map(([, s]) => s)
     .filter(s => s.type === 'inbound-rtp' || s.type === 'transport').map(s => [s.kind || s.type, s]))"""
 
+
+PROTOCOL = """async () => {
+  const all = new Map((await pc.getStats()).entries());
+  const transport = [...all.values()].find(s => s.type === 'transport');
+  return all.get(all.get(transport.selectedCandidatePairId).remoteCandidateId).protocol;
+}"""
 
 CODEC = """async () => {
   const all = new Map((await pc.getStats()).entries());
@@ -144,3 +151,18 @@ async def width_becomes(page, width, timeout_s=15):
     async with asyncio.timeout(timeout_s):
         while await page.evaluate("document.querySelector('video').videoWidth") != width:
             await asyncio.sleep(0.05)
+
+
+async def test_a_page_plays_where_no_udp_gets_through(node, open_page):
+    base = f"http://127.0.0.1:{node.http_port}"
+    host, viewer = await open_page(), await open_page()
+    await host.evaluate(PUBLISH, [base, "VP8"])
+    async with asyncio.timeout(10):
+        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
+            await asyncio.sleep(0.02)
+    await viewer.evaluate(PLAY, [base, " udp "])
+    await frames_at(viewer, 30)
+    stats = await viewer.evaluate(VIDEO_STATS)
+    assert stats["video"]["packetsLost"] == 0
+    assert stats["audio"]["packetsReceived"] > 10
+    assert await viewer.evaluate(PROTOCOL) == "tcp"

@@ -148,7 +148,7 @@ async def test_health_and_metrics_tell_what_is_there(http, light, camera):
     viewer = await light().join("view.show") if publisher.status == 201 else None
     health = (await http.get("/healthz")).json()
     assert health["status"] == "ok"
-    assert set(health["parts"]) == {"udp", "http", "fanout"}
+    assert set(health["parts"]) == {"udp", "tcp", "http", "fanout"}
     metrics = (await http.get("/metrics")).text
     for name in (
         "viewers",

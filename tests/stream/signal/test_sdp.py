@@ -210,3 +210,17 @@ def test_of_vp9_and_av1_the_profile_that_everyone_decodes(make_offer):
     high = text.replace("a=rtpmap:98", "a=fmtp:98 profile-id=2\r\na=rtpmap:98")
     assert [choice.codec.name for choice in read_publisher_offer(text).video.choices] == ["VP9"]
     assert [choice.codec.name for choice in read_publisher_offer(high).video.choices] == ["AV1"]
+
+
+def test_tcp_is_offered_behind_udp(make_offer):
+    local = Local(LOCAL.credentials, LOCAL.fingerprint, LOCAL.candidates, takes_tcp=True)
+    answer = parse(
+        write_answer(read_publisher_offer(make_offer("sendonly")), local, session="ab", outgoing=None)
+    )
+    lines = [line.split() for line in answer.sections[0].all("candidate")]
+    assert [line[2] for line in lines] == ["udp", "udp", "tcp", "tcp"]
+    assert [line[4:6] for line in lines[2:]] == [line[4:6] for line in lines[:2]]
+    assert lines[2][6:] == ["typ", "host", "tcptype", "passive"]
+    priorities = [int(line[3]) for line in lines]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len({line[0] for line in lines}) == 4
