@@ -242,6 +242,8 @@ class Viewer:
 
     def choose_layer(self, now: float) -> None:
         """Looks at what is on air and at what gets through; a change waits for the target's next keyframe."""
+        if len(self.broadcast.layers) == 1 and self.choice.is_calm and not self.bandwidth.loses_much:
+            return  # the ordinary case, a thousand times every half second
         rates = self.broadcast.rates(now)
         if self.lane is None or not rates:
             return

@@ -45,6 +45,11 @@ class Bandwidth:
     def heard_loss(self, fraction: float, now: float) -> None:
         self.fraction_lost, self._loss_at = fraction, now
 
+    @property
+    def loses_much(self) -> bool:
+        """Without this no path is broken."""
+        return self.fraction_lost >= LOSS_BROKEN
+
     def judge(self, sent_bits_per_s: float, now: float) -> Path:
         """FAIR also where nothing recent was heard: no news is no reason to change anything."""
         has_loss = now - self._loss_at < STALE_S

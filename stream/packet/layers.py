@@ -42,6 +42,11 @@ class LayerChoice:
         self._pause_s = PAUSE_S
         self._paused_at = 0.0
 
+    @property
+    def is_calm(self) -> bool:
+        """Neither paused nor on the way there."""
+        return self._broken_since is None and not self.is_paused
+
     def choose(self, rates: Mapping[int, float], path: Path, now: float) -> int | None:
         """The target; None to pause, or where nothing is on air."""
         if not rates:

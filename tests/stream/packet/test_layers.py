@@ -72,8 +72,14 @@ def test_no_better_than_preferred():
 
 
 def test_a_single_layer_goes_on_unless_the_path_is_broken():
-    choice = LayerChoice()
-    assert set(run(choice, Path.TIGHT, 60, rates={0: 1e6})) == {0}
+    choice, rates = LayerChoice(), {0: 1e6}
+    assert set(run(choice, Path.TIGHT, 60, rates=rates)) == {0}
+    assert choice.is_calm
+    assert run(choice, Path.BROKEN, 1.5, 61, rates)[-1] == 0
+    assert not choice.is_calm
+    assert run(choice, Path.FAIR, 0, 63, rates) == [0]
+    assert choice.is_calm
+    assert run(choice, Path.BROKEN, 2, 64, rates)[-1] is None
 
 
 @given(
@@ -105,7 +111,9 @@ def test_paths():
     path.heard_loss(0.15, 10)
     assert path.judge(1e6, 10) is Path.TIGHT
     path.heard_remb(400_000, 10)
+    assert not path.loses_much
     path.heard_loss(0.25, 10)
+    assert path.loses_much
     assert path.judge(1e6, 10) is Path.BROKEN
     assert path.judge(1e6, 20) is Path.FAIR, "old news"
 
