@@ -34,13 +34,16 @@ _FAILURES = {
     "insufficient_funds": "There is not enough money on the card. Try another one.",
     "expired_card": "The card has expired. Try another one.",
     "incorrect_cvc": "The card's security code is wrong. Save the card again.",
-    "lost_card": "Your bank declined the card. Try another one.",
-    "stolen_card": "Your bank declined the card. Try another one.",
     "authentication_required": "Your bank wants to hear from you first. Try again and confirm.",
     "payment_intent_authentication_failure": "The confirmation with your bank failed. Try again.",
     "cancelled": "The order was cancelled. Nothing was charged.",
     "canceled": "The order was cancelled. Nothing was charged.",
 }
+# What a bank suspects is not for whoever holds the card to read (docs.stripe.com/declines/codes).
+_SUSPICIONS = frozenset(
+    {"fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "security_violation"}
+    | {"stolen_card"}
+)
 _OTHER_FAILURE = "The card could not be charged. Nothing was taken. Try another one."
 
 
@@ -66,14 +69,19 @@ def failure_message(code: str | None) -> str | None:
     return None if code is None else _FAILURES.get(code, _OTHER_FAILURE)
 
 
+def failure_code(code: str | None) -> str | None:
+    """Why an order failed, for its buyer's program."""
+    return "card_declined" if code in _SUSPICIONS else code
+
+
 def view_of_existing(order: Existing) -> OrderView:
     return OrderView(
         order_id=order.id,
         state=order.state,
         total_minor=order.total_minor,
         currency=order.currency,
-        code=order.failure_code,
-        message=failure_message(order.failure_code),
+        code=failure_code(order.failure_code),
+        message=failure_message(failure_code(order.failure_code)),
         client_secret=order.client_secret,
     )
 
@@ -85,7 +93,7 @@ def view_of(order: OrderRecord) -> OrderView:
         state=order.state.value,
         total_minor=order.total_minor,
         currency=order.currency,
-        code=order.failure_code,
-        message=failure_message(order.failure_code),
+        code=failure_code(order.failure_code),
+        message=failure_message(failure_code(order.failure_code)),
         client_secret=order.newest.client_secret if waiting else None,
     )

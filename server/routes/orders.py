@@ -12,7 +12,7 @@ from msgspec import Meta
 from overlay.messages import OrderView
 from server.auth import limits
 from server.auth.roles import Action, may
-from server.checkout.answers import failure_message
+from server.checkout.answers import failure_code, failure_message
 from server.problems import Problem
 from server.routes.about import the_shop
 from server.routes.operation import SIGNED_IN, Call, Operation, Reply
@@ -118,14 +118,18 @@ class OrderQuery(View, frozen=True):
 
 def order_view(row: store.OrderRow, *, for_buyer: bool) -> Order:
     kept = {name: getattr(row, name) for name in row.__struct_fields__ if name in _SAME}
+    code = failure_code(row.failure_code) if for_buyer else row.failure_code
     return Order(
         **kept,
         lines=tuple(_line(line) for line in row.lines),
         address=msgspec.convert({k: v or "" for k, v in row.address.items()}, AddressView, strict=False),
         card=CardView(row.card_brand, row.card_last4) if row.card_brand and row.card_last4 else None,
-        failure_message=failure_message(row.failure_code),
+        failure_code=code,
+        failure_message=failure_message(failure_code(row.failure_code)),
         client_secret=row.client_secret if for_buyer else None,
-        history=tuple(HistoryEntry(h.kind, h.at, _spoken(h.detail)) for h in row.history),
+        history=tuple(
+            HistoryEntry(h.kind, h.at, _spoken(h.detail, for_buyer=for_buyer)) for h in row.history
+        ),
     )
 
 
@@ -133,6 +137,7 @@ _SAME = frozenset(Order.__struct_fields__) - {
     "lines",
     "address",
     "card",
+    "failure_code",
     "failure_message",
     "client_secret",
     "history",
@@ -150,9 +155,9 @@ def _line(line: store.OrderLine) -> LineView:
     )
 
 
-def _spoken(detail: dict[str, object]) -> str:
-    """What people may read of an event: the provider's ids stay inside."""
-    hidden = ("payment_intent", "client_secret", "refund")
+def _spoken(detail: dict[str, object], *, for_buyer: bool) -> str:
+    """What people may read of an event: the provider's ids stay inside, a bank's suspicion with the staff."""
+    hidden = ("payment_intent", "client_secret", "refund", *(("code",) if for_buyer else ()))
     return ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in detail.items() if name not in hidden and value
     )

@@ -233,6 +233,27 @@ async def test_a_declined_order_is_tried_again_with_another_card(paying_web: Web
     assert (await settled(buyer, body["id"], "paid"))["number"] == declined["number"]
 
 
+async def test_a_banks_suspicion_is_for_staff_alone(paying_web: Web) -> None:
+    web = paying_web
+    producer = await web.signed_in("producer")
+    buyer = await ready_buyer(web, "pm_card_chargeCustomerFail")
+    body = wish(await add_product(producer))
+    await buyer.post("/api/orders", json=body)
+    await settled(buyer, body["id"], "declined")
+    async with transaction(web.deps.pool) as db:
+        await db.execute("UPDATE orders SET failure_code = 'stolen_card' WHERE id = $1", body["id"])
+        await db.execute(
+            'UPDATE order_events SET detail = detail || \'{"code": "stolen_card"}\' WHERE order_id = $1',
+            body["id"],
+        )
+    told = (await buyer.get(f"/api/orders/{body['id']}")).json()
+    assert told["failure_code"] == "card_declined"
+    assert "stolen" not in str(told)
+    seen = (await producer.get(f"/api/staff/orders/{body['id']}")).json()
+    assert seen["failure_code"] == "stolen_card"
+    assert "stolen_card" in str(seen["history"])
+
+
 async def test_an_order_that_waits_for_the_bank_can_be_called_off(paying_web: Web) -> None:
     web = paying_web
     producer = await web.signed_in("producer")
