@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import itertools
 import os
 import socket
 import sys
@@ -113,10 +112,14 @@ def test_picture_and_sound_decode_with_a_keyframe_a_second() -> None:
     with av.open(made, "w", format="matroska") as output:
         video, audio = programme._add_video(output, 900_000), programme._add_audio(output)
         studio = programme._Studio("Shop")
-        for picture, sound in itertools.islice(studio.frames(stop), 45):
+        pictures = 0
+        for picture, sound in studio.frames(stop):
             output.mux([packet for block in sound for packet in audio.encode(block)])
-            assert picture is not None
-            output.mux(video.encode(picture))
+            if picture is not None:  # a busy machine misses some
+                output.mux(video.encode(picture))
+                pictures += 1
+            if pictures == 45:
+                break
         output.mux(video.encode(None))
         output.mux(audio.encode(None))
     made.seek(0)

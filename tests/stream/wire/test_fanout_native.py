@@ -82,7 +82,8 @@ def test_a_build_without_a_compiler_succeeds(tmp_path: Path) -> None:
         timeout=60,
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    assert "failed: command '/nonexistent/cc' failed" in run.stderr
+    assert "failed" in run.stderr
+    assert "/nonexistent/cc" in run.stderr
     assert not list(tmp_path.glob("**/_fanout*.so"))
 
 

@@ -1,0 +1,77 @@
+"""WHIP and WHEP clients of other makers, from their packages as they are, on the running demo."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Demo, Person
+from tests.browser.picture import seen_moving
+
+pytestmark = pytest.mark.browser
+WEB = Path(__file__).resolve().parents[2] / "web"
+
+PLAY = """
+async (url) => {
+  document.body.replaceChildren();
+  const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true });
+  document.body.append(video);
+  window.player = new WebRTCPlayer({ video, type: 'whep', iceServers: [], statsTypeFilter: '^none$' });
+  await player.load(new URL(url));
+}
+"""
+PUBLISH = """
+async ([endpoint, authkey]) => {
+  const late = new Promise((_, never) => setTimeout(() => never(new Error('not in 20 s')), 20_000));
+  const client = new WHIPClient({ endpoint, opts: { authkey, iceServers: [], noTrickleIce: true } });
+  window.client = client;
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+  await Promise.race([client.ingest(camera), late]);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One script with the packages in it."""
+    out = tmp_path_factory.mktemp("players")
+    vite = [str(WEB / "node_modules/.bin/vite"), "build", "--config", "tests/players/vite.config.ts"]
+    subprocess.run([*vite, "--outDir", str(out), "--logLevel", "error"], cwd=WEB, check=True, timeout=60)
+    return (out / "players.js").read_text()
+
+
+def bare_page(person: Person, clients: str) -> Page:
+    """A document of the demo's origin that is nothing of ours, with the clients on it."""
+    page = person.open("/studio/none")
+    page.evaluate(clients)
+    return page
+
+
+def test_a_player_of_another_maker_plays_the_show(
+    demo: Demo, visit: Callable[..., Person], clients: str
+) -> None:
+    page = bare_page(visit(), clients)
+    page.evaluate(PLAY, demo.report["whep_url"])
+    seen_moving(page)
+    page.evaluate("player.destroy()")
+
+
+def test_a_publisher_of_another_maker_goes_on_air(
+    demo: Demo, visit: Callable[..., Person], clients: str
+) -> None:
+    whip = demo.report["whip"]
+    host = bare_page(visit(), clients)
+    host.evaluate(PUBLISH, [whip["url"], whip["token"]])
+    viewer = visit()
+    page = bare_page(viewer, clients)
+    for _ in range(40):  # the player asks once: there must be a picture by then
+        if viewer.api("GET", f"/api/shows/{whip['show_id']}").json()["picture"] == "live":
+            break
+        page.wait_for_timeout(250)
+    page.evaluate(PLAY, whip["whep_url"])
+    seen_moving(page)
+    host.evaluate("client.destroy()")
