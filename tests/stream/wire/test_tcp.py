@@ -15,10 +15,25 @@ from stream.wire.tcp import IceTcp
 
 @pytest.fixture
 def udp():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock = udp_with_free_tcp_number()
+    with sock:
+        yield sock
+
+
+def udp_with_free_tcp_number():
+    """A bound socket whose number nobody has taken for TCP: ephemeral ports of the two overlap."""
+    while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        yield sock
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(sock.getsockname())
+            except OSError:
+                sock.close()
+                continue
+        return sock
 
 
 @pytest.fixture
