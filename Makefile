@@ -32,7 +32,8 @@ install: $(BUILT) $(PAGES) ## Install what running needs: Python packages, nativ
 test: check chromium ## Everything CI runs: checks, unit, integration and browser tests
 	cd web && npm run --silent test
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser"
-	$(BIN)/python -m pytest -q -m browser
+	$(BIN)/python -m pytest -q -m browser tests --ignore tests/browser
+	$(BIN)/python -m pytest -q tests/browser
 
 .PHONY: check
 check: $(BUILT) $(PAGES) ## Lint, format, types, import law; the same for the pages
