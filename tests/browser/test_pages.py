@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Demo, Person, violations
 
@@ -43,3 +44,9 @@ def test_a_page_breaks_no_rule(name: str, demo: Demo, visit: Visit) -> None:
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "scrolls sideways"
         person.context.close()
+
+
+def test_what_is_on_air_is_seen_without_scrolling(visit: Visit) -> None:
+    for viewport in (PHONE, DESKTOP):
+        front = visit(viewport=viewport).open("/")
+        expect(front.get_by_test_id("live-card").get_by_text("Watch")).to_be_in_viewport()
