@@ -13,6 +13,11 @@ from collections.abc import Awaitable
 from hashlib import blake2b
 from typing import TypeVar
 
+from overlay.frames import (
+    Command,
+    ShowState,
+    UserId,
+)
 from overlay.live import LiveRoom
 from overlay.log import LogUnavailable, ShowLog
 from overlay.messages import (
@@ -20,7 +25,6 @@ from overlay.messages import (
     AnyCommand,
     AnyEvent,
     Buy,
-    Command,
     CommentDeleted,
     Commented,
     DeleteComment,
@@ -37,17 +41,16 @@ from overlay.messages import (
     SetStock,
     ShowEnded,
     ShowStarted,
-    ShowState,
     StartShow,
     StockChanged,
     Unmute,
     Unmuted,
     Unpin,
     Unpinned,
-    UserId,
 )
 from overlay.moderation import Meter, badge, cleaned, permit, permit_mute, permit_words
 from overlay.ports import Actor, Clock, Refusal, Shop
+from overlay.selling import SellingCommand
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +105,9 @@ class Commands:
             case Buy():
                 order = await self._in_time(self._shop.buy(room.show_id, actor, command))
                 return Ack(id=command.id, order=order)
+        if isinstance(command, SellingCommand):
+            sold = await self._in_time(self._shop.sell(room.show_id, actor, command))
+            return Ack(id=command.id, place=sold.place, standing=sold.standing)
         if before := await self._log.seen(room.show_id, event_id(actor, command)):
             return Ack(id=command.id, n=before.number)
         event = await self._in_time(self._act(room, actor, actor.user_id, command))

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import msgspec
 
-from overlay.messages import AnyEvent, Events, Reset, ServerFrame, Snapshot
+from overlay.frames import ServerFrame
+from overlay.messages import AnyEvent, Events, Reset, Snapshot
 
 TICK_PER_MEMBER_S = 50e-6
 TICK_MIN_S, TICK_MAX_S = 0.005, 1.0

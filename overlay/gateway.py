@@ -26,6 +26,9 @@ from websockets.typing import Origin
 
 from overlay.commands import Commands, refused, type_of
 from overlay.fanout import frame, framed
+from overlay.frames import (
+    Offset,
+)
 from overlay.live import LiveRoom
 from overlay.log import LogUnavailable, ShowLog
 from overlay.messages import (
@@ -36,7 +39,6 @@ from overlay.messages import (
     CloseCode,
     Events,
     Hello,
-    Offset,
     Refused,
     Snapshot,
     You,

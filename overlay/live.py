@@ -21,8 +21,9 @@ from msgspec.structs import replace
 
 from overlay.crowd import Crowd
 from overlay.fanout import Fanout
+from overlay.frames import Offset, ShowId
 from overlay.log import HISTORY, Entry, LogUnavailable, ShowLog, Stored
-from overlay.messages import AnyEvent, Offset, ShowId, Snapshot
+from overlay.messages import AnyEvent, Snapshot
 from overlay.moderation import RANK
 from overlay.ports import Actor, Shop
 from overlay.room import apply, opened
@@ -65,7 +66,16 @@ class LiveRoom:
     async def open(self) -> None:
         """Load the room and begin to follow its log. Raises LogUnavailable, or whatever Shop.seed raises."""
         seed = await self._shop.seed(self.show_id)
-        start = opened(Offset("", 0), seed.show_state, seed.pin, seed.stock, seed.picture)
+        start = opened(
+            Offset("", 0),
+            seed.show_state,
+            seed.pin,
+            seed.stock,
+            seed.picture,
+            seed.flashes,
+            seed.drops,
+            seed.auctions,
+        )
         self._hold(await self._load(start))
         self._tasks = [asyncio.create_task(self.fanout.run()), asyncio.create_task(self._follow())]
 

@@ -30,7 +30,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from overlay.messages import AnyEvent, Offset, ShowId, Snapshot
+from overlay.frames import Offset, ShowId
+from overlay.messages import AnyEvent, Snapshot
 
 EventId = NewType("EventId", str)
 

@@ -4,93 +4,51 @@ Every frame is one JSON object in one websocket text message, tagged by `type`. 
 and the pages' TypeScript types are generated from this module, so its docstrings are the documentation.
 
 Order of a connection: the client sends `hello`, the server answers `welcome` (or closes), then the client
-sends commands and the server sends `events`, `pulse`, `reset`, `ack`, `refused` and `personal` frames.
+sends commands and the server sends `events`, `pulse`, `reset`, `ack`, `refused`, `personal`, `waitlist` and
+`standing` frames.
 Amounts are minor units of the shop's currency and include tax. Times are Unix milliseconds, set
 by the server.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, NewType
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from overlay.frames import (
+    AmountMinor,
+    Command,
+    CommentText,
+    Event,
+    Id,
+    Offset,
+    PictureState,
+    ProductCard,
+    Quantity,
+    Reaction,
+    ServerFrame,
+    ShowState,
+)
+from overlay.selling import (
+    AuctionChanged,
+    AuctionView,
+    BidsPlaced,
+    DropChanged,
+    DropView,
+    FlashEnded,
+    FlashStarted,
+    FlashView,
+    PlaceView,
+    SellingCommand,
+    Standing,
+    StandingView,
+    Waitlist,
+)
+
 PROTOCOL_VERSION = 1
 
-ShowId = NewType("ShowId", str)
-UserId = NewType("UserId", str)
-
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
-CommandId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_-]+$")]
-CommentText = Annotated[str, Meta(min_length=1, max_length=300)]
-Quantity = Annotated[int, Meta(ge=1, le=99)]
-AmountMinor = Annotated[int, Meta(ge=0, le=99_999_999)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000)]
-
-
-class Reaction(StrEnum):
-    HEART = "heart"
-    FIRE = "fire"
-    CLAP = "clap"
-    LAUGH = "laugh"
-    WOW = "wow"
-
-
-class ShowState(StrEnum):
-    SCHEDULED = "scheduled"
-    LIVE = "live"
-    ENDED = "ended"
-
-
-class PictureState(StrEnum):
-    IDLE = "idle"
-    LIVE = "live"
-    AWAY = "away"
-
-
-class Offset(Struct, frozen=True):
-    """A place in the show log: a number in an epoch. A wiped Redis starts a new epoch from a snapshot."""
-
-    epoch: Annotated[str, Meta(max_length=40)]
-    number: Annotated[int, Meta(ge=0)]
-
-
-# --- what a pin shows -----------------------------------------------------------------------------------
-
-
-class VariantCard(Struct, frozen=True, omit_defaults=True):
-    """One buyable form of a product. `available` is what can be reserved now; `buyer_limit` 0 means none."""
-
-    variant_id: str
-    title: str
-    price_minor: int
-    available: int
-    compare_at_minor: int | None = None
-    buyer_limit: int = 0
-
-
-class ProductCard(Struct, frozen=True, omit_defaults=True):
-    """What a pin shows of a product. `handle` is its storefront address, `image_alt` is for those who don't
-    see the image."""
-
-    product_id: str
-    title: str
-    currency: str
-    variants: tuple[VariantCard, ...]
-    image_url: str | None = None
-    image_alt: str = ""
-    handle: str = ""
-
-
 # --- commands -------------------------------------------------------------------------------------------
-
-
-class Command(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
-    """Wants something. `id` is the client's own, never used twice by a person (random, say): a command
-    repeated with its id is answered again and happens once."""
-
-    id: CommandId
 
 
 class Say(Command, frozen=True, tag="say"):
@@ -181,6 +139,7 @@ class Buy(Command, frozen=True, tag="buy"):
     address_id: Id | None = None
     show_first_name: bool = False
     media_time: Annotated[int, Meta(ge=0, le=4_294_967_295)] | None = None
+    offer_id: Id | None = None
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello", forbid_unknown_fields=True):
@@ -205,21 +164,12 @@ AnyCommand = (
     | StartShow
     | EndShow
     | Buy
+    | SellingCommand
 )
 ClientFrame = Hello | AnyCommand
 
 
 # --- events (the show log) ------------------------------------------------------------------------------
-
-
-class Event(Struct, frozen=True, tag_field="type", omit_defaults=True):
-    """Happened. `n` numbers the show log without gaps within an epoch; `media_time` is the picture's RTP time
-    at which it is to be shown (90 kHz, mod 2^32), None for at once."""
-
-    n: int
-    at_ms: int
-    by: str | None = None
-    media_time: int | None = None
 
 
 class Commented(Event, frozen=True, tag="commented", kw_only=True):
@@ -312,6 +262,11 @@ AnyEvent = (
     | ShowEnded
     | PictureChanged
     | Purchased
+    | FlashStarted
+    | FlashEnded
+    | DropChanged
+    | AuctionChanged
+    | BidsPlaced
 )
 
 
@@ -334,7 +289,8 @@ class Snapshot(Struct, frozen=True):
     """A room whole, as of an offset: live join, late join and replay start from the same thing.
 
     `comments` holds the last 200 that were not deleted, oldest first. `stock` is by variant id, `muted` by
-    user id with the time in Unix ms it ends (null: for good).
+    user id with the time in Unix ms it ends (null: for good), `flashes` and `drops` by variant id, `auctions`
+    by auction id: the newest few of those that ended stay.
     """
 
     offset: Offset
@@ -344,6 +300,9 @@ class Snapshot(Struct, frozen=True):
     comments: tuple[CommentView, ...]
     stock: dict[str, int]
     muted: dict[str, int | None]
+    flashes: dict[str, FlashView] = {}
+    drops: dict[str, DropView] = {}
+    auctions: dict[str, AuctionView] = {}
 
 
 class You(Struct, frozen=True, omit_defaults=True):
@@ -353,10 +312,6 @@ class You(Struct, frozen=True, omit_defaults=True):
     name: str
     roles: tuple[str, ...]
     may: tuple[str, ...]
-
-
-class ServerFrame(Struct, frozen=True, tag_field="type", omit_defaults=True):
-    """What the server sends. Fields that hold their default are left out; unknown ones are to be ignored."""
 
 
 class Welcome(ServerFrame, frozen=True, tag="welcome", kw_only=True):
@@ -394,7 +349,8 @@ class Reset(ServerFrame, frozen=True, tag="reset", kw_only=True):
 
 
 class OrderView(Struct, frozen=True, omit_defaults=True):
-    """An order as its buyer sees it. `client_secret` only in state `action_needed` (3-D Secure)."""
+    """An order as its buyer sees it. `client_secret` only in state `action_needed` (3-D Secure), `position`
+    only in a drop: which one of its taps this was."""
 
     order_id: str
     state: str
@@ -403,6 +359,7 @@ class OrderView(Struct, frozen=True, omit_defaults=True):
     code: str | None = None
     message: str | None = None
     client_secret: str | None = None
+    position: int | None = None
 
 
 class Ack(ServerFrame, frozen=True, tag="ack", kw_only=True):
@@ -411,6 +368,8 @@ class Ack(ServerFrame, frozen=True, tag="ack", kw_only=True):
     id: str
     n: int | None = None
     order: OrderView | None = None
+    place: PlaceView | None = None
+    standing: StandingView | None = None
 
 
 class RefusedLine(Struct, frozen=True, omit_defaults=True):
@@ -440,7 +399,8 @@ class Personal(ServerFrame, frozen=True, tag="personal", kw_only=True):
     order: OrderView
 
 
-AnyServerFrame = Welcome | Events | Pulse | Reset | Ack | Refused | Personal
+PersonalFrame = Personal | Waitlist | Standing
+AnyServerFrame = Welcome | Events | Pulse | Reset | Ack | Refused | PersonalFrame
 
 
 class CloseCode:
@@ -478,6 +438,20 @@ REFUSAL_MEANINGS: dict[str, str] = {
     "unavailable": "a store did not answer: send the same command with the same id after `retry_after_ms`",
     "no_such_comment": "the comment is gone or too old",
     "wrong_state": "the show is not in a state that allows this",
+    "not_open_yet": "the drop has not opened; `retry_after_ms` says when it does",
+    "offer_over": "the waitlist's offer has ended or was taken",
+    "not_sold_out": "there are units to buy: no need to wait",
+    "already_waiting": "the person is on this waitlist",
+    "no_such_flash": "the flash price is over or unknown",
+    "no_such_drop": "the drop is unknown",
+    "no_such_auction": "the auction is unknown",
+    "not_enough_stock": "fewer units are available than this needs",
+    "bid_too_low": "the bid is below `next_minor`, or not above the bidder's own maximum",
+    "auction_closed": "the auction takes no bids: not open yet, or closed",
+    "card_needed": "a saved and checked card is needed before the first bid",
+    "address_needed": "a delivery address is needed before the first bid",
+    "staff_may_not_bid": "people who work for the shop can't bid in its auctions",
+    "misbid_over": "the bid can't be taken back any more",
     "not_in_show": "the product is not in the show's run-of-show",
     "busy": "earlier purchases of this connection are still being answered",
     "sold_out": "not enough units are left; `lines` says how many",

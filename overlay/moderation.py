@@ -15,10 +15,12 @@ from overlay.messages import Snapshot
 from overlay.ports import Actor, Refusal
 from overlay.room import muted_until
 
-VIEWER = frozenset({"say", "react", "buy"})
+VIEWER = frozenset({"say", "react", "buy", "join_waitlist", "leave_waitlist", "bid", "retract_bid"})
 MODERATOR = VIEWER | {"delete_comment", "mute", "unmute"}
-HOST = VIEWER | {"pin", "unpin", "start_show", "end_show", "delete_comment", "mute"}
-EVERYTHING = HOST | MODERATOR | {"set_stock", "set_price"}
+AUCTIONEER = frozenset({"announce_auction", "open_auction", "cancel_auction"})
+HOST = VIEWER | AUCTIONEER | {"pin", "unpin", "start_show", "end_show", "delete_comment", "mute"}
+SELLER = frozenset({"set_stock", "set_price", "start_flash", "end_flash", "schedule_drop", "cancel_drop"})
+EVERYTHING = HOST | MODERATOR | SELLER
 
 MAY: dict[str, frozenset[str]] = {
     "moderator": MODERATOR,

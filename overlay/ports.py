@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from overlay.messages import Buy, OrderView, PictureState, ProductCard, RefusedLine, ShowId, ShowState, UserId
+from overlay.frames import PictureState, ProductCard, ShowId, ShowState, UserId
+from overlay.messages import Buy, OrderView, RefusedLine
+from overlay.selling import AuctionView, DropView, FlashView, PlaceView, SellingCommand, StandingView
 
 Clock: TypeAlias = Callable[[], int]
 """Now, in Unix milliseconds."""
@@ -65,6 +67,17 @@ class RoomSeed:
     pin: ProductCard | None
     stock: dict[str, int]
     picture: PictureState = PictureState.IDLE
+    flashes: dict[str, FlashView] = field(default_factory=dict)
+    drops: dict[str, DropView] = field(default_factory=dict)
+    auctions: dict[str, AuctionView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SellingAnswer:
+    """What the one who sent a selling command is told. What the room is told comes through the show log."""
+
+    place: PlaceView | None = None
+    standing: StandingView | None = None
 
 
 class Shop(Protocol):
@@ -90,4 +103,11 @@ class Shop(Protocol):
 
     async def buy(self, show_id: ShowId, actor: Actor, command: Buy) -> OrderView:
         """Steps 1 and 2 of a tap: returns once the order is durable; charging goes on by itself."""
+        ...
+
+    async def sell(self, show_id: ShowId, actor: Actor, command: SellingCommand) -> SellingAnswer:
+        """Carry out a command of flash prices, drops, waitlists or auctions; returns once it is durable.
+
+        The same person's command with the same id is carried out once.
+        """
         ...

@@ -7,35 +7,52 @@ apply the same events, so they cannot differ. Pure: no clock; time comes in with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
+from overlay.frames import (
+    Event,
+    Offset,
+    PictureState,
+    ProductCard,
+    ShowState,
+    VariantCard,
+)
 from overlay.messages import (
     AnyEvent,
     CommentDeleted,
     Commented,
     CommentView,
-    Event,
     Muted,
-    Offset,
     PictureChanged,
-    PictureState,
     Pinned,
     PriceChanged,
-    ProductCard,
     Purchased,
     ShowEnded,
     ShowStarted,
-    ShowState,
     Snapshot,
     StockChanged,
     Unmuted,
     Unpinned,
-    VariantCard,
+)
+from overlay.selling import (
+    AuctionChanged,
+    AuctionView,
+    BidsPlaced,
+    DropChanged,
+    DropView,
+    FlashEnded,
+    FlashStarted,
+    FlashView,
 )
 
 COMMENTS_KEPT = 200
 MUTES_KEPT = 2_000
+SALES_KEPT = 20
+BIDS_SHOWN = 10
+
+T = TypeVar("T")
 
 
 class OutOfOrder(Exception):
@@ -48,6 +65,9 @@ def opened(
     pin: ProductCard | None = None,
     stock: dict[str, int] | None = None,
     picture: PictureState = PictureState.IDLE,
+    flashes: dict[str, FlashView] | None = None,
+    drops: dict[str, DropView] | None = None,
+    auctions: dict[str, AuctionView] | None = None,
 ) -> Snapshot:
     """The state of a room in which nothing has been said yet."""
     return Snapshot(
@@ -58,6 +78,9 @@ def opened(
         comments=(),
         stock=stock or {},
         muted={},
+        flashes=flashes or {},
+        drops=drops or {},
+        auctions=auctions or {},
     )
 
 
@@ -100,7 +123,9 @@ def _change(state: Snapshot, event: Event) -> Snapshot:
             stock = state.stock | {event.variant_id: event.available}
             return replace(state, stock=stock, pin=_restocked(state.pin, event))
         case PriceChanged():
-            return replace(state, pin=_repriced(state.pin, event))
+            return replace(
+                state, pin=_priced(state.pin, event.variant_id, event.price_minor, event.compare_at_minor)
+            )
         case ShowStarted():
             return replace(state, show_state=ShowState.LIVE)
         case ShowEnded():
@@ -109,7 +134,65 @@ def _change(state: Snapshot, event: Event) -> Snapshot:
             return replace(state, picture=event.state)
         case Purchased():
             return state
+        case FlashStarted() | FlashEnded() | DropChanged() | AuctionChanged() | BidsPlaced():
+            return _sold_otherwise(state, event)
     raise AssertionError(f"no rule for {event!r}")
+
+
+def _sold_otherwise(state: Snapshot, event: Event) -> Snapshot:
+    match event:
+        case FlashStarted(flash=flash):
+            flashes = state.flashes | {flash.variant_id: flash}
+            pin = _priced(state.pin, flash.variant_id, flash.price_minor, flash.was_minor)
+            return replace(state, flashes=flashes, pin=pin)
+        case FlashEnded():
+            flashes = {id: flash for id, flash in state.flashes.items() if flash.flash_id != event.flash_id}
+            return replace(
+                state, flashes=flashes, pin=_priced(state.pin, event.variant_id, event.price_minor)
+            )
+        case DropChanged(drop=drop):
+            return replace(state, drops=_kept(state.drops, drop.variant_id, drop))
+        case AuctionChanged(auction=auction):
+            return replace(state, auctions=_kept(state.auctions, auction.auction_id, auction))
+        case BidsPlaced():
+            before = state.auctions.get(event.auction_id)
+            if before is None:
+                return state
+            return replace(state, auctions=state.auctions | {event.auction_id: _after_bids(before, event)})
+    raise AssertionError(f"no rule for {event!r}")
+
+
+def _kept(views: dict[str, T], key: str, view: T) -> dict[str, T]:
+    """The newest last; past the bound the oldest goes."""
+    kept = {id: other for id, other in views.items() if id != key}
+    while len(kept) >= SALES_KEPT:
+        kept.pop(next(iter(kept)))
+    return kept | {key: view}
+
+
+def _after_bids(auction: AuctionView, event: BidsPlaced) -> AuctionView:
+    gone = {bid.bid_n for bid in event.bids}
+    recent = (*(bid for bid in auction.recent if bid.bid_n not in gone), *event.bids)
+    return replace(
+        auction,
+        recent=recent[-BIDS_SHOWN:],
+        price_minor=event.price_minor,
+        next_minor=event.next_minor,
+        bids=event.count,
+        leader=event.leader,
+        ends_ms=event.ends_ms,
+        reserve_met=event.reserve_met,
+    )
+
+
+def _priced(
+    card: ProductCard | None, variant_id: str, price_minor: int, compare_at_minor: int | None = None
+) -> ProductCard | None:
+    return _with_variant(
+        card,
+        variant_id,
+        lambda variant: replace(variant, price_minor=price_minor, compare_at_minor=compare_at_minor),
+    )
 
 
 def _with_comment(comments: tuple[CommentView, ...], event: Commented) -> tuple[CommentView, ...]:
@@ -139,16 +222,6 @@ def _with_mute(muted: dict[str, int | None], event: Muted) -> dict[str, int | No
 
 def _restocked(card: ProductCard | None, event: StockChanged) -> ProductCard | None:
     return _with_variant(card, event.variant_id, lambda variant: replace(variant, available=event.available))
-
-
-def _repriced(card: ProductCard | None, event: PriceChanged) -> ProductCard | None:
-    return _with_variant(
-        card,
-        event.variant_id,
-        lambda variant: replace(
-            variant, price_minor=event.price_minor, compare_at_minor=event.compare_at_minor
-        ),
-    )
 
 
 def _with_variant(

@@ -17,10 +17,11 @@ from redis.exceptions import RedisError
 
 from overlay import signals
 from overlay.crowd import Crowd
+from overlay.frames import ShowId
 from overlay.listener import Listener
 from overlay.live import LiveRoom
 from overlay.log import ShowLog, events_channel, parse_published
-from overlay.messages import CloseCode, OrderView, Personal, Pulse, ShowId
+from overlay.messages import CloseCode, PersonalFrame, Pulse
 from overlay.metrics import Metrics
 from overlay.ports import Actor, Shop
 from overlay.session import Session
@@ -33,7 +34,7 @@ STORE_DEADLINE_S = 1.0
 VIEWERS_LAST_MS = 5_000
 EMPTY_FOR_S = 30.0
 
-_ORDER = msgspec.json.Decoder(OrderView)
+_PERSONAL: msgspec.json.Decoder[PersonalFrame] = msgspec.json.Decoder(PersonalFrame)
 
 
 class Rooms:
@@ -171,7 +172,7 @@ class Rooms:
 
     def _personal(self, user_id: str) -> Callable[[bytes], None]:
         def handle(data: bytes) -> None:
-            message = Personal(order=_ORDER.decode(data))
+            message = _PERSONAL.decode(data)
             for member in tuple(self._by_user.get(user_id, ())):
                 member.send(message)
 

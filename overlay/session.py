@@ -17,7 +17,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from overlay.fanout import frame
-from overlay.messages import ClientFrame, CloseCode, Hello, Refused, ServerFrame
+from overlay.frames import ServerFrame
+from overlay.messages import ClientFrame, CloseCode, Hello, Refused
 from overlay.metrics import Metrics
 from overlay.moderation import REFUSED_RATE, Bucket, take
 from overlay.ports import GUEST, Actor

@@ -1,4 +1,4 @@
-"""What the shop tells the room's processes besides events: an order's news for one person, a revoked session.
+"""What the shop tells the room's processes besides events: news for one person, a revoked session.
 
 These functions need only a client; any process of the shop calls them.
 """
@@ -10,7 +10,7 @@ import time
 import msgspec
 from redis.asyncio import Redis
 
-from overlay.messages import OrderView
+from overlay.messages import PersonalFrame
 
 REVOKED_CHANNEL = "hawker:revoked"
 REVOKED_RECENTLY = "hawker:revoked:recently"
@@ -25,12 +25,12 @@ def pulse_channel(show_id: str) -> str:
     return f"hawker:{{{show_id}}}:pulse"
 
 
-async def publish_order(redis: Redis, user_id: str, order: OrderView) -> None:
-    """News of an order as a `personal` frame on each of the person's connections, in every process.
+async def publish_personal(redis: Redis, user_id: str, frame: PersonalFrame) -> None:
+    """News for one person on each of their connections, in every process.
 
     Best effort: who is not connected asks over HTTP. Raises redis.RedisError.
     """
-    await redis.publish(user_channel(user_id), msgspec.json.encode(order))
+    await redis.publish(user_channel(user_id), msgspec.json.encode(frame))
 
 
 async def revoke_session(redis: Redis, session_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from overlay.messages import ShowId, UserId
+from overlay.frames import ShowId, UserId
 from overlay.ports import GUEST, Actor, Refusal, Visit
 from server.store import shows
 from server.store.pool import ACQUIRE_TIMEOUT_S, Pool

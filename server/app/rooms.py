@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from redis.asyncio import Redis
 
+from overlay.frames import PictureState, ShowId, ShowState, UserId
 from overlay.log import ShowLog
-from overlay.messages import PictureState, ShowEnded, ShowId, ShowStarted, ShowState, UserId
+from overlay.messages import ShowEnded, ShowStarted
 from overlay.ports import RoomSeed
 from server.app.signals import tell_show_ended
 from server.checkout.room_shop import RoomShop
@@ -38,7 +39,7 @@ class ShopOnAir(RoomShop):
     room is ended on the nodes, too."""
 
     def __init__(self, checkout: Checkout, redis: Redis) -> None:
-        super().__init__(checkout.pool, checkout.tap, checkout.shopkeeper)
+        super().__init__(checkout.pool, checkout.tap, checkout.shopkeeper, checkout.selling)
         self._redis, self._nodes = redis, NodeRegistry(redis)
 
     async def seed(self, show_id: ShowId) -> RoomSeed:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
+from overlay.frames import PictureState
 from overlay.log import LogUnavailable, ShowLog, open_redis
-from overlay.messages import PictureChanged, PictureState
+from overlay.messages import PictureChanged
 from server.app.signals import hear_ended_shows
 from server.config import Settings
 from server.media import NodeRegistry, RedisAdmission

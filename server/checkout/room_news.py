@@ -8,8 +8,8 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from overlay.log import ShowLog
-from overlay.messages import OrderView, PriceChanged, Purchased, StockChanged
-from overlay.signals import publish_order
+from overlay.messages import OrderView, Personal, PriceChanged, Purchased, StockChanged
+from overlay.signals import publish_personal
 
 
 class LogNews:
@@ -50,4 +50,4 @@ class LogNews:
         await self._log.append(show_id, event_id, event)
 
     async def personal(self, user_id: str, order: OrderView) -> None:
-        await publish_order(self._redis, user_id, order)
+        await publish_personal(self._redis, user_id, Personal(order=order))

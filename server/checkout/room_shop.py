@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from overlay.messages import Buy, OrderView, ProductCard, ShowId, ShowState, UserId, VariantCard
-from overlay.ports import Actor, Refusal, RoomSeed
+from overlay.frames import ProductCard, ShowId, ShowState, UserId, VariantCard
+from overlay.messages import Buy, OrderView
+from overlay.ports import Actor, Refusal, RoomSeed, SellingAnswer
+from overlay.selling import SellingCommand
 from server.checkout.answers import refusal
 from server.checkout.ports import NoSuchVariant, StoreTrouble
+from server.checkout.selling import Selling
 from server.checkout.shopkeeper import Shopkeeper
 from server.checkout.tap import Tap
 from server.problems import Problem
@@ -60,10 +63,12 @@ class RoomShop:
         pool: Pool,
         tap: Tap,
         shopkeeper: Shopkeeper,
+        selling: Selling,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database, self._tap, self._shopkeeper, self._now = Database(pool), tap, shopkeeper, now
+        self._selling = selling
         self._shop_of: dict[str, ids.ShopId] = {}
 
     async def seed(self, show_id: ShowId) -> RoomSeed:
@@ -74,7 +79,7 @@ class RoomShop:
             products = await catalogue.products(connection, run)
             pinned = await self._pinned_card(connection, show)
         stock = {variant.id: variant.available for product in products for variant in product.variants}
-        return RoomSeed(ShowState(show.state), pinned, stock)
+        return await self._selling.seed(show_id, RoomSeed(ShowState(show.state), pinned, stock))
 
     async def card(self, show_id: ShowId, product_id: str) -> ProductCard:
         """Raises Refusal `no_such_show`, `not_in_show`."""
@@ -117,6 +122,13 @@ class RoomShop:
         if actor.user_id is None:
             raise refusal("not_signed_in")
         return await self._tap.buy(_wish(show_id, await self._shop(show_id), actor.user_id, command))
+
+    async def sell(self, show_id: ShowId, actor: Actor, command: SellingCommand) -> SellingAnswer:
+        """Raises Refusal with the codes that the command names, `unavailable`."""
+        try:
+            return await self._selling.sell(show_id, actor, command)
+        except StoreTrouble as error:
+            raise _unavailable() from error
 
     async def _shop(self, show_id: str) -> ids.ShopId:
         """A show never changes its shop, so that is asked once."""

@@ -14,6 +14,7 @@ from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
 from server.checkout.ports import Gateway
 from server.checkout.room_shop import RoomShop
+from server.checkout.selling import Selling
 from server.checkout.settle import ACTION_DEADLINE_S, Settler
 from server.checkout.shopkeeper import Shopkeeper
 from server.checkout.tap import HOLD_MS, Tap
@@ -45,6 +46,7 @@ class Checkout:
     tap: Tap
     buyer: Buyer
     shopkeeper: Shopkeeper
+    selling: Selling
     room_shop: RoomShop
 
 
@@ -75,6 +77,7 @@ def checkout(
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
     tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
     shopkeeper = Shopkeeper(orders, stock, gate)
+    selling = Selling()
     return Checkout(
         pool=pool,
         gateway=gateway,
@@ -90,5 +93,6 @@ def checkout(
         tap=tap,
         buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put, hold_ms=hold_ms),
         shopkeeper=shopkeeper,
-        room_shop=RoomShop(pool, tap, shopkeeper),
+        selling=selling,
+        room_shop=RoomShop(pool, tap, shopkeeper, selling),
     )

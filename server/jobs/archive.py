@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from overlay.frames import Offset, ShowId
 from overlay.log import Entry, ShowLog, Stored
-from overlay.messages import Offset, ShowId
 from server.store.database import Database
 from server.store.outbox import exclusive
 from server.store.pool import Pool

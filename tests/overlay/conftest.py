@@ -14,6 +14,14 @@ import pytest
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 
+from overlay.frames import (
+    Offset,
+    ProductCard,
+    ShowId,
+    ShowState,
+    UserId,
+    VariantCard,
+)
 from overlay.gateway import Overlay, OverlaySettings
 from overlay.log import open_redis
 from overlay.messages import (
@@ -21,22 +29,17 @@ from overlay.messages import (
     AnyServerFrame,
     Buy,
     Events,
-    Offset,
     OrderView,
     Personal,
-    ProductCard,
     Pulse,
     Refused,
     Reset,
-    ShowId,
-    ShowState,
     Snapshot,
-    UserId,
-    VariantCard,
     Welcome,
 )
-from overlay.ports import GUEST, Actor, Refusal, RoomSeed, Visit
+from overlay.ports import GUEST, Actor, Refusal, RoomSeed, SellingAnswer, Visit
 from overlay.room import replay
+from overlay.selling import SellingCommand
 
 SHOW = "show-1"
 ORIGIN = "https://shop.example"
@@ -93,6 +96,10 @@ class Shop:
 
     async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None:
         self.calls.append(("set_show_state", state, by))
+
+    async def sell(self, show_id: ShowId, actor: Actor, command: SellingCommand) -> SellingAnswer:
+        self.calls.append(("sell", actor.user_id, command))
+        raise Refusal("no_such_flash", "The flash price is over.")
 
     async def buy(self, show_id: ShowId, actor: Actor, command: Buy) -> OrderView:
         self.calls.append(("buy", command.order_id))

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from overlay import fanout as fanout_module
 from overlay.crowd import Crowd
 from overlay.fanout import Fanout, framed, tick_s
-from overlay.messages import AnyServerFrame, Events, Offset, Pulse, Reset, StockChanged
+from overlay.frames import Offset
+from overlay.messages import AnyServerFrame, Events, Pulse, Reset, StockChanged
 from overlay.room import apply, opened
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from overlay import log as log_module
+from overlay.frames import Offset, ShowId
 from overlay.log import (
     LogConflict,
     LogUnavailable,
@@ -19,7 +20,7 @@ from overlay.log import (
     open_redis,
     parse_published,
 )
-from overlay.messages import Commented, Offset, ShowId, StockChanged
+from overlay.messages import Commented, StockChanged
 from overlay.room import opened, replay
 
 SHOW = ShowId("s1")

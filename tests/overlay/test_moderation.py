@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from overlay import moderation
-from overlay.messages import AnyCommand, Offset, UserId
+from overlay.frames import Offset, UserId
+from overlay.messages import AnyCommand
 from overlay.moderation import Meter, Rate, cleaned, may, permit, permit_mute, permit_words, take
 from overlay.ports import GUEST, Actor, Refusal
 from overlay.room import opened
 
+VIEWERS = {"say", "react", "buy", "join_waitlist", "leave_waitlist", "bid", "retract_bid"}
+AUCTIONEERS = {"announce_auction", "open_auction", "cancel_auction"}
+SELLERS = {"set_stock", "set_price", "start_flash", "end_flash", "schedule_drop", "cancel_drop"}
 COMMANDS = {kind.__struct_config__.tag for kind in get_args(AnyCommand)}
 
 
@@ -46,21 +50,21 @@ def test_guests_may_nothing(command: str) -> None:
             {
                 "pin",
                 "unpin",
-                "set_stock",
-                "set_price",
                 "start_show",
                 "end_show",
                 "mute",
                 "unmute",
                 "delete_comment",
-            },
+            }
+            | AUCTIONEERS
+            | SELLERS,
         ),
-        (("moderator",), {"pin", "unpin", "set_stock", "set_price", "start_show", "end_show"}),
-        (("host",), {"set_stock", "set_price", "unmute"}),
-        (("host", "moderator"), {"set_stock", "set_price"}),
+        (("moderator",), {"pin", "unpin", "start_show", "end_show"} | AUCTIONEERS | SELLERS),
+        (("host",), SELLERS | {"unmute"}),
+        (("host", "moderator"), SELLERS),
         (("producer",), set()),
         (("owner",), set()),
-        (("unheard_of",), COMMANDS - {"say", "react", "buy"}),
+        (("unheard_of",), COMMANDS - VIEWERS),
     ],
 )
 def test_roles(roles: tuple[str, ...], refused: set[str]) -> None:

@@ -17,8 +17,9 @@ from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed
 
 from overlay import signals
+from overlay.frames import Offset
 from overlay.log import ShowLog
-from overlay.messages import Offset, StockChanged
+from overlay.messages import StockChanged
 from server.embedded import valkey
 
 SHOW = "show-1"

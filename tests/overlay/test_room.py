@@ -10,17 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from overlay.frames import (
+    Offset,
+    PictureState,
+    ProductCard,
+    VariantCard,
+)
 from overlay.messages import (
     AnyEvent,
     CommentDeleted,
     Commented,
     Muted,
-    Offset,
     PictureChanged,
-    PictureState,
     Pinned,
     PriceChanged,
-    ProductCard,
     Purchased,
     ShowEnded,
     ShowStarted,
@@ -28,7 +31,6 @@ from overlay.messages import (
     StockChanged,
     Unmuted,
     Unpinned,
-    VariantCard,
 )
 from overlay.room import COMMENTS_KEPT, MUTES_KEPT, OutOfOrder, apply, muted_until, opened, replay
 

@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from overlay import signals
-from overlay.messages import OrderView, PictureState, ShowState
+from overlay.frames import PictureState, ShowState
+from overlay.messages import OrderView, Personal
 
 ORDER = "0197a0b0-0000-7000-8000-000000000001"
 LINES = [{"variant_id": "mug-blue", "quantity": 1, "unit_price_minor": 1200}]
@@ -110,7 +111,7 @@ async def test_a_tap_is_answered_once_and_news_come_to_the_buyer_alone(
     assert await ann.acked("buy", order_id=ORDER, lines=LINES, id="tap") == ack
     assert len(shop.calls) == 1
     paid = OrderView(ORDER, "paid", 1200, "EUR")
-    await signals.publish_order(redis, "u-ann", paid)
+    await signals.publish_personal(redis, "u-ann", Personal(order=paid))
     for client in (ann, phone):
         await client.until(lambda client=client: client.personal == [paid])
     sold_out = [{**LINES[0], "quantity": 6}]

@@ -7,7 +7,8 @@
  * and the pages' TypeScript types are generated from this module, so its docstrings are the documentation.
  *
  * Order of a connection: the client sends `hello`, the server answers `welcome` (or closes), then the client
- * sends commands and the server sends `events`, `pulse`, `reset`, `ack`, `refused` and `personal` frames.
+ * sends commands and the server sends `events`, `pulse`, `reset`, `ack`, `refused`, `personal`, `waitlist` and
+ * `standing` frames.
  * Amounts are minor units of the shop's currency and include tax. Times are Unix milliseconds, set
  * by the server.
  */
@@ -114,6 +115,7 @@ export interface Buy {
   address_id?: string | null;
   show_first_name?: boolean;
   media_time?: number | null;
+  offer_id?: string | null;
 }
 
 /** `unit_price_minor` is the price the buyer saw; a different one is refused, never charged. */
@@ -121,6 +123,103 @@ export interface BuyLine {
   variant_id: string;
   quantity: number;
   unit_price_minor: number;
+}
+
+/** Producers: sell a variant for less, for a while. A second one for the variant replaces the first. */
+export interface StartFlash {
+  type: "start_flash";
+  id: string;
+  variant_id: string;
+  price_minor: number;
+  duration_s: number;
+  buyer_limit?: number;
+}
+
+/** Producers: end a flash price before its time. */
+export interface EndFlash {
+  type: "end_flash";
+  id: string;
+  flash_id: string;
+}
+
+/** Producers: a drop opens `opens_in_s` from now. The variant is not for sale until then. */
+export interface ScheduleDrop {
+  type: "schedule_drop";
+  id: string;
+  variant_id: string;
+  opens_in_s: number;
+  units: number;
+}
+
+/** Producers: take a drop back that has not opened yet. */
+export interface CancelDrop {
+  type: "cancel_drop";
+  id: string;
+  drop_id: string;
+}
+
+/** Wait for a variant that is sold out. Answered by `ack` with the place, which stays across visits. */
+export interface JoinWaitlist {
+  type: "join_waitlist";
+  id: string;
+  variant_id: string;
+  quantity?: number;
+}
+
+/** Give the place up, or turn an offer down. */
+export interface LeaveWaitlist {
+  type: "leave_waitlist";
+  id: string;
+  variant_id: string;
+}
+
+/** Producers and hosts: put one unit up for auction. Pre-bids are taken until it opens. */
+export interface AnnounceAuction {
+  type: "announce_auction";
+  id: string;
+  variant_id: string;
+  start_minor: number;
+  increment_minor: number;
+  duration_s: number;
+  extension_s?: number;
+  max_extension_s?: number;
+  reserve_minor?: number;
+}
+
+/** Producers and hosts: the clock starts. */
+export interface OpenAuction {
+  type: "open_auction";
+  id: string;
+  auction_id: string;
+}
+
+/** Producers and hosts: call it off before the hammer. Nobody pays. */
+export interface CancelAuction {
+  type: "cancel_auction";
+  id: string;
+  auction_id: string;
+}
+
+/**
+ * Offer up to `max_minor`: the shop bids for its bidder, an increment at a time, never above it.
+ *
+ * Answered by `ack` with the bidder's standing, durable by then, or by `refused`: `bid_too_low`,
+ * `auction_closed`, `card_needed`, `address_needed`, `staff_may_not_bid`. `media_time` is the
+ * picture's RTP time that the bidder saw.
+ */
+export interface Bid {
+  type: "bid";
+  id: string;
+  auction_id: string;
+  max_minor: number;
+  media_time?: number | null;
+}
+
+/** Take one's latest bid back as a mistake, within the misbid window that `standing` names. */
+export interface RetractBid {
+  type: "retract_bid";
+  id: string;
+  auction_id: string;
 }
 
 /** The first frame. A guest has no ticket; `resume` asks for what was missed since that offset. */
@@ -292,6 +391,141 @@ export interface Purchased {
   first_name?: string | null;
 }
 
+/** The price of a variant until `ends_ms`; also true for the pinned card. */
+export interface FlashStarted {
+  type: "flash_started";
+  n: number;
+  at_ms: number;
+  by?: string | null;
+  media_time?: number | null;
+  flash: FlashView;
+}
+
+/** A price with an end. `was_minor` is the price before and after; `buyer_limit` 0: the variant's own. */
+export interface FlashView {
+  flash_id: string;
+  variant_id: string;
+  price_minor: number;
+  was_minor: number;
+  starts_ms: number;
+  ends_ms: number;
+  buyer_limit?: number;
+}
+
+/** The flash price is over; `price_minor` is the price from now on. */
+export interface FlashEnded {
+  type: "flash_ended";
+  n: number;
+  at_ms: number;
+  by?: string | null;
+  media_time?: number | null;
+  flash_id: string;
+  variant_id: string;
+  price_minor: number;
+}
+
+/** A drop as it is from now on. */
+export interface DropChanged {
+  type: "drop_changed";
+  n: number;
+  at_ms: number;
+  by?: string | null;
+  media_time?: number | null;
+  drop: DropView;
+}
+
+/**
+ * Units that can be bought from `opens_ms` on, by everyone at the same moment, in the order of taps.
+ *
+ * Until then nobody can buy the variant. `units` are what the drop began with; how many are left is the
+ * room's `stock`. `waiting` counts the people on the waitlist.
+ */
+export interface DropView {
+  drop_id: string;
+  variant_id: string;
+  card: ProductCard;
+  state: DropState;
+  opens_ms: number;
+  units: number;
+  waiting?: number;
+}
+
+export type DropState = "cancelled" | "open" | "scheduled" | "sold_out";
+
+/** An auction as it is from now on. */
+export interface AuctionChanged {
+  type: "auction_changed";
+  n: number;
+  at_ms: number;
+  by?: string | null;
+  media_time?: number | null;
+  auction: AuctionView;
+}
+
+/**
+ * An auction as everybody may see it.
+ *
+ * `extension_s`: a bid in the last `extension_s` moves the end to that long after it, never past `cap_ms`; 0
+ * is sudden death. `latency_window_ms` is how long after the hammer bids that were under way still count.
+ * `price_minor` is the current price, `next_minor` the least that a new bidder must offer, `recent` the last
+ * ten lines of the book, newest last, `ends_ms` the hammer, in Unix ms.
+ */
+export interface AuctionView {
+  auction_id: string;
+  variant_id: string;
+  card: ProductCard;
+  state: AuctionState;
+  start_minor: number;
+  increment_minor: number;
+  duration_s: number;
+  extension_s: number;
+  latency_window_ms: number;
+  price_minor: number;
+  next_minor: number;
+  bids?: number;
+  leader?: string | null;
+  ends_ms?: number | null;
+  cap_ms?: number | null;
+  has_reserve?: boolean;
+  reserve_met?: boolean;
+  recent?: BidView[];
+}
+
+/**
+ * `announced` (pre-bids are taken) → `open` → `closing` (the hammer fell; bids under way are
+ * waited for) → `charging` (the winner pays) → `sold` or `unsold`; `cancelled` by the shop.
+ */
+export type AuctionState = "announced" | "cancelled" | "charging" | "closing" | "open" | "sold" | "unsold";
+
+/**
+ * A line of the public bid book. `alias` is the bidder's pseudonym in this auction; `amount_minor` is
+ * what the bid stood at when it was placed, never its hidden maximum.
+ */
+export interface BidView {
+  bid_n: number;
+  alias: string;
+  amount_minor: number;
+  at_ms: number;
+  retracted?: boolean;
+}
+
+/** Bids accepted since the last such event, oldest first, and where the auction stands after them. */
+export interface BidsPlaced {
+  type: "bids_placed";
+  n: number;
+  at_ms: number;
+  by?: string | null;
+  media_time?: number | null;
+  auction_id: string;
+  bids: BidView[];
+  price_minor: number;
+  next_minor: number;
+  count: number;
+  leader: string | null;
+  ends_ms: number | null;
+  reserve_met?: boolean;
+}
+
 /**
  * The answer to `hello`. `offset` is where the room is now.
  *
@@ -319,7 +553,8 @@ export interface You {
  * A room whole, as of an offset: live join, late join and replay start from the same thing.
  *
  * `comments` holds the last 200 that were not deleted, oldest first. `stock` is by variant id, `muted` by
- * user id with the time in Unix ms it ends (null: for good).
+ * user id with the time in Unix ms it ends (null: for good), `flashes` and `drops` by variant id, `auctions`
+ * by auction id: the newest few of those that ended stay.
  */
 export interface Snapshot {
   offset: Offset;
@@ -329,6 +564,9 @@ export interface Snapshot {
   comments: CommentView[];
   stock: Record<string, number>;
   muted: Record<string, number | null>;
+  flashes?: Record<string, FlashView>;
+  drops?: Record<string, DropView>;
+  auctions?: Record<string, AuctionView>;
 }
 
 export type ShowState = "ended" | "live" | "scheduled";
@@ -348,7 +586,7 @@ export interface CommentView {
 export interface Events {
   type: "events";
   epoch: string;
-  events: (Commented | CommentDeleted | Muted | Unmuted | Pinned | Unpinned | StockChanged | PriceChanged | ShowStarted | ShowEnded | PictureChanged | Purchased)[];
+  events: (Commented | CommentDeleted | Muted | Unmuted | Pinned | Unpinned | StockChanged | PriceChanged | ShowStarted | ShowEnded | PictureChanged | Purchased | FlashStarted | FlashEnded | DropChanged | AuctionChanged | BidsPlaced)[];
 }
 
 /** What is summed and not kept: viewers in the room, reactions since the last pulse. */
@@ -370,9 +608,14 @@ export interface Ack {
   id: string;
   n?: number | null;
   order?: OrderView | null;
+  place?: PlaceView | null;
+  standing?: StandingView | null;
 }
 
-/** An order as its buyer sees it. `client_secret` only in state `action_needed` (3-D Secure). */
+/**
+ * An order as its buyer sees it. `client_secret` only in state `action_needed` (3-D Secure), `position`
+ * only in a drop: which one of its taps this was.
+ */
 export interface OrderView {
   order_id: string;
   state: string;
@@ -381,7 +624,40 @@ export interface OrderView {
   code?: string | null;
   message?: string | null;
   client_secret?: string | null;
+  position?: number | null;
 }
+
+/**
+ * A person's place on a variant's waitlist. `position` counts from 1 while waiting.
+ *
+ * While `offered`, the units are kept for this person until `offer_ends_ms`: `buy` with the `offer_id`.
+ */
+export interface PlaceView {
+  variant_id: string;
+  state: PlaceState;
+  quantity: number;
+  position?: number | null;
+  offer_id?: string | null;
+  offer_ends_ms?: number | null;
+  unit_price_minor?: number | null;
+}
+
+export type PlaceState = "bought" | "expired" | "left" | "offered" | "waiting";
+
+/**
+ * Where a bidder stands. `max_minor` is their own hidden maximum, `order_id` the order of what they won,
+ * `misbid_until_ms` until when the latest bid can be taken back.
+ */
+export interface StandingView {
+  auction_id: string;
+  alias: string;
+  state: StandingState;
+  max_minor: number;
+  misbid_until_ms?: number | null;
+  order_id?: string | null;
+}
+
+export type StandingState = "leading" | "lost" | "outbid" | "payment_failed" | "won";
 
 /**
  * The command was not carried out. `code` is stable, `reason` is for people, `retry_after_ms` is there
@@ -411,6 +687,18 @@ export interface Personal {
   order: OrderView;
 }
 
+/** For this person alone: their place has changed. May be lost in an outage: then ask over HTTP. */
+export interface Waitlist {
+  type: "waitlist";
+  place: PlaceView;
+}
+
+/** For this person alone: where they stand in an auction. May be lost in an outage: then ask over HTTP. */
+export interface Standing {
+  type: "standing";
+  standing: StandingView;
+}
+
 export type AnyCommand =
   | Say
   | React
@@ -423,7 +711,18 @@ export type AnyCommand =
   | SetPrice
   | StartShow
   | EndShow
-  | Buy;
+  | Buy
+  | StartFlash
+  | EndFlash
+  | ScheduleDrop
+  | CancelDrop
+  | JoinWaitlist
+  | LeaveWaitlist
+  | AnnounceAuction
+  | OpenAuction
+  | CancelAuction
+  | Bid
+  | RetractBid;
 
 export type ClientFrame =
   | Hello
@@ -438,7 +737,18 @@ export type ClientFrame =
   | SetPrice
   | StartShow
   | EndShow
-  | Buy;
+  | Buy
+  | StartFlash
+  | EndFlash
+  | ScheduleDrop
+  | CancelDrop
+  | JoinWaitlist
+  | LeaveWaitlist
+  | AnnounceAuction
+  | OpenAuction
+  | CancelAuction
+  | Bid
+  | RetractBid;
 
 export type AnyEvent =
   | Commented
@@ -452,7 +762,12 @@ export type AnyEvent =
   | ShowStarted
   | ShowEnded
   | PictureChanged
-  | Purchased;
+  | Purchased
+  | FlashStarted
+  | FlashEnded
+  | DropChanged
+  | AuctionChanged
+  | BidsPlaced;
 
 export type AnyServerFrame =
   | Welcome
@@ -461,7 +776,9 @@ export type AnyServerFrame =
   | Reset
   | Ack
   | Refused
-  | Personal;
+  | Personal
+  | Waitlist
+  | Standing;
 
 /** Close codes; a client reconnects after 45xx, not after 44xx. */
 export const CloseCode = {
@@ -503,6 +820,34 @@ export const REFUSAL_CODES = [
   "no_such_comment",
   /** the show is not in a state that allows this */
   "wrong_state",
+  /** the drop has not opened; `retry_after_ms` says when it does */
+  "not_open_yet",
+  /** the waitlist's offer has ended or was taken */
+  "offer_over",
+  /** there are units to buy: no need to wait */
+  "not_sold_out",
+  /** the person is on this waitlist */
+  "already_waiting",
+  /** the flash price is over or unknown */
+  "no_such_flash",
+  /** the drop is unknown */
+  "no_such_drop",
+  /** the auction is unknown */
+  "no_such_auction",
+  /** fewer units are available than this needs */
+  "not_enough_stock",
+  /** the bid is below `next_minor`, or not above the bidder's own maximum */
+  "bid_too_low",
+  /** the auction takes no bids: not open yet, or closed */
+  "auction_closed",
+  /** a saved and checked card is needed before the first bid */
+  "card_needed",
+  /** a delivery address is needed before the first bid */
+  "address_needed",
+  /** people who work for the shop can't bid in its auctions */
+  "staff_may_not_bid",
+  /** the bid can't be taken back any more */
+  "misbid_over",
   /** the product is not in the show's run-of-show */
   "not_in_show",
   /** earlier purchases of this connection are still being answered */

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from overlay.frames import Offset
 from overlay.log import LogUnavailable
-from overlay.messages import AnyEvent, Offset, PictureChanged
+from overlay.messages import AnyEvent, PictureChanged
 from server.app.stream import News, _announced, node_settings
 from server.config import Settings
 from stream.ports import BroadcastId, BroadcastState

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 import uuid_utils
 
-from overlay.messages import Buy, BuyLine, ShowId, ShowState, UserId
+from overlay.frames import ShowId, ShowState, UserId
+from overlay.messages import Buy, BuyLine
 from overlay.ports import GUEST, Actor, Refusal
 
 from .world import World
