@@ -155,3 +155,17 @@ class ScriptedProvider:
 
     def paid(self, order_id: str) -> list[Intent]:
         return [i for i in self.intents.values() if i.order_id == order_id and i.status == "paid"]
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Every payment with its refunds, as the simulator's `/v1/_audit` lists them."""
+        return [
+            {
+                "id": i.id,
+                "status": "succeeded" if i.status == "paid" else i.status,
+                "amount_received": i.amount if i.status == "paid" else 0,
+                "customer": i.customer,
+                "metadata": i.metadata,
+                "refunds": [{"amount": i.refunded, "status": "succeeded"}] if i.refunded else [],
+            }
+            for i in self.intents.values()
+        ]
