@@ -37,6 +37,12 @@ _ROTA_MAX = 48
 
 
 class BroadcastPublisher(Protocol):
+    """Where the picture comes from: a host's session, or the pull of an edge."""
+
+    @property
+    def is_origin(self) -> bool:
+        """It is a host's own, not another node's."""
+
     def request_keyframe(self, layer: Layer[BroadcastViewer]) -> None: ...
 
     def close(self, reason: str) -> None: ...
@@ -78,6 +84,10 @@ class Broadcast:
         self.state = BroadcastState.IDLE
         self.since = clock.time()
         self.publisher: BroadcastPublisher | None = None
+        self.heir: BroadcastPublisher | None = None
+        """Takes the publisher's place with its first keyframe."""
+        self.is_origin = False
+        """The newest picture came from a host, not from another node."""
         self.viewers: dict[BroadcastViewer, None] = {}
         self.audience = 0
         """Viewers that are connected, not only announced."""
@@ -249,9 +259,40 @@ class Broadcast:
             for viewer in list(self.viewers):
                 viewer.codec_changed()
 
+    def take(self, publisher: BroadcastPublisher) -> None:
+        """In charge at once where nobody is; else from its first keyframe on."""
+        if self.publisher is None:
+            self._put_in_charge(publisher)
+        else:
+            self.heir = publisher
+
+    def succeed(self, heir: BroadcastPublisher, now: float) -> None:
+        """The heir's picture has come: it goes on where the one on air ends."""
+        held = self.publisher
+        for layer in self.layers:
+            self._flush(layer, now)
+        self._put_in_charge(heir)
+        if held is not None:
+            held.close("taken_over")
+        self._owner.broadcast_changed(self)
+
+    def _put_in_charge(self, publisher: BroadcastPublisher) -> None:
+        self.publisher, self.is_origin = publisher, publisher.is_origin
+        if self.heir is publisher:
+            self.heir = None
+
     def publisher_left(self, publisher: BroadcastPublisher, now: float) -> None:
+        if self.heir is publisher:
+            self.heir = None
         if self.publisher is publisher:
             self.publisher = None
+            if self.heir is not None:
+                self._put_in_charge(self.heir)
+            self.gone_silent(now)
+
+    def publisher_silent(self, publisher: BroadcastPublisher, now: float) -> None:
+        """It says so itself, and is kept."""
+        if self.publisher is publisher:
             self.gone_silent(now)
 
     def gone_silent(self, now: float) -> None:
@@ -278,11 +319,21 @@ class Broadcast:
         """Sends everyone away."""
         if self.publisher is not None:
             self.publisher.close(reason)
+        if self.heir is not None:
+            self.heir.close(reason)
         for viewer in list(self.viewers):
             viewer.close(reason)
         self._enter(BroadcastState.IDLE, self._clock.time())
 
-    def report(self, now: float, passed_s: float) -> None:
+    def take_turn(self, publisher: BroadcastPublisher, now: float, passed_s: float) -> None:
+        """Every few milliseconds while the publisher is connected: what is due to it and to the viewers."""
+        if self.publisher is publisher:
+            for layer in self.layers:
+                if layer.keyframes.due(now):
+                    publisher.request_keyframe(layer)
+            self._report(now, passed_s)
+
+    def _report(self, now: float, passed_s: float) -> None:
         """Sender reports to the viewers whose turn it is, so that sound and picture stay together."""
         if not self._rota:
             self._rota.extend(self.viewers)

@@ -105,8 +105,8 @@ class Sessions:
         """The session and the answer; ConflictError when another publisher holds the broadcast."""
         self._admit()
         broadcast = self._broadcast(grant.broadcast)
-        held = broadcast.publisher
-        if isinstance(held, Publisher):
+        held = next((p for p in (broadcast.heir, broadcast.publisher) if isinstance(p, Publisher)), None)
+        if held is not None:
             if held.grant.credential != grant.credential:
                 raise ConflictError(
                     "another publisher is on this broadcast; stop it, or use its stream key to take over"
@@ -115,7 +115,7 @@ class Sessions:
             broadcast = self._broadcast(grant.broadcast)  # one that was never live has gone with it
         session, peer, local = self._peer(offer)
         publisher = Publisher(session, grant, broadcast, offer, peer, self._fanout, self._clock, self._closed)
-        broadcast.publisher = publisher
+        broadcast.take(publisher)
         return self._add(publisher, offer, local, None)
 
     def view(self, grant: Grant, offer: Offer) -> tuple[Session, str]:

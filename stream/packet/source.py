@@ -86,6 +86,11 @@ class Source:
         """What its timestamps are moved by."""
         return self._timestamp_offset or 0
 
+    @timestamp_offset.setter
+    def timestamp_offset(self, offset: int) -> None:
+        """Before it starts: put it where streams of the same origin are."""
+        self._timestamp_offset = offset
+
     def align(self, other: Source, timestamp: int, now: float) -> bool:
         """Puts a layer that has not started on the line of timestamps of `other`, which has.
 
