@@ -7,6 +7,7 @@ from server.shop.record import (
     NOTHING,
     AttemptChange,
     Change,
+    Charged,
     NewAttempt,
     NewRefund,
     News,
@@ -55,6 +56,7 @@ def settled(order: OrderRecord, attempt: int, answer: Answer, action_deadline_s:
         action_deadline_s=action_deadline_s if taken and isinstance(answer, ActionNeeded) else None,
         attempt=_attempt_change(attempt, decision, answer) if known else None,
         refund=_extra_refund(order, decision, answer),
+        charged=_charged(decision, answer),
         news=_settled_news(order, taken.to) if taken else (),
     )
 
@@ -69,6 +71,12 @@ def _attempt_change(attempt: int, decision: Settlement, answer: Answer) -> Attem
         client_secret=answer.client_secret if isinstance(answer, ActionNeeded) else None,
         failure_code=answer.code if isinstance(answer, Declined | Cancelled) else None,
     )
+
+
+def _charged(decision: Settlement, answer: Answer) -> Charged | None:
+    if not isinstance(answer, Paid) or not (decision.step or decision.refund_minor):
+        return None
+    return Charged(answer.intent_ref, answer.amount_minor)
 
 
 def _detail(attempt: int, answer: Answer) -> dict[str, object]:

@@ -113,6 +113,14 @@ class NewRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class Charged:
+    """Money the provider took, for the ledger."""
+
+    payment_intent_ref: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """A row for the outbox."""
 
@@ -137,6 +145,7 @@ class Change:
     attempt: AttemptChange | None = None
     new_attempt: NewAttempt | None = None
     refund: NewRefund | None = None
+    charged: Charged | None = None
     news: tuple[News, ...] = ()
 
 

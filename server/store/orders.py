@@ -57,6 +57,18 @@ INSERT INTO refunds (id, order_id, payment_intent_ref, amount_minor, reason, ide
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING
 """
 
+_CHARGED = """
+INSERT INTO payments (order_id, kind, payment_intent_ref, amount_minor, currency)
+VALUES ($1, 'charge', $2, $3, $4) ON CONFLICT (payment_intent_ref) WHERE kind = 'charge' DO NOTHING
+"""
+
+_REFUNDED = """
+WITH done AS (
+  UPDATE refunds SET state = 'done', refund_ref = $2, done_at = now() WHERE id = $1
+  RETURNING order_id, payment_intent_ref, amount_minor)
+INSERT INTO payments (order_id, kind, payment_intent_ref, refund_ref, amount_minor, currency)
+SELECT order_id, 'refund', payment_intent_ref, $2, amount_minor, $3 FROM done
+"""
 
 _OVER_LIMIT = """
 SELECT v.id FROM order_lines l JOIN variants v ON v.id = l.variant_id
@@ -85,6 +97,14 @@ class LockedOrder:
             await self._write_new_attempt(change.new_attempt)
         if change.refund:
             await self._write_refund(change.refund)
+        if change.charged:
+            await self.connection.execute(
+                _CHARGED,
+                self.record.id,
+                change.charged.payment_intent_ref,
+                change.charged.amount_minor,
+                self.record.currency,
+            )
         if change.event:
             await self._write_event(change)
         if change.news:
@@ -102,11 +122,7 @@ class LockedOrder:
 
     async def refunded(self, refund_id: str, refund_ref: str) -> None:
         """The provider carried the refund out."""
-        await self.connection.execute(
-            "UPDATE refunds SET state = 'done', refund_ref = $2, done_at = now() WHERE id = $1",
-            refund_id,
-            refund_ref,
-        )
+        await self.connection.execute(_REFUNDED, refund_id, refund_ref, self.record.currency)
 
     async def _write_order(self, change: Change) -> None:
         card_id = change.new_attempt.card_id if change.new_attempt else None

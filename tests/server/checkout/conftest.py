@@ -11,7 +11,7 @@ import pytest
 from overlay.log import open_redis
 from server.store.pool import open_pool
 
-from .world import World, build, seed
+from .world import World, build, empty, seed
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def world(migrated_database_url: str, redis_url: str) -> AsyncIterator[Wor
         pool = await stack.enter_async_context(open_pool(migrated_database_url, max_size=12))
         redis = await stack.enter_async_context(open_redis(redis_url))
         world = build(pool, redis)
-        await pool.execute("TRUNCATE shops, users, outbox, webhook_inbox, refunds CASCADE")
+        await empty(pool)
         await seed(world)
         charging = asyncio.create_task(world.queue.run())
         yield world

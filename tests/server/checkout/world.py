@@ -155,3 +155,14 @@ async def seed(world: World) -> None:
         world.show_id,
         world.product_id,
     )
+
+
+async def empty(pool: Pool) -> None:
+    """Forget what the test before wrote. The ledger refuses that, but not to a superuser who insists."""
+    async with pool.acquire() as connection:
+        await connection.execute(
+            "SET session_replication_role = replica;"
+            "TRUNCATE shops, users, outbox, webhook_inbox, refunds, ledger_blocks, book_checks, job_marks"
+            " CASCADE;"
+            "SET session_replication_role = origin"
+        )
