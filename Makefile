@@ -48,8 +48,8 @@ fmt: $(INSTALLED) ## Format the Python sources and mend what lint can mend
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
-.PHONY: bench bench-show bench-fanout bench-join bench-viewers
-bench: bench-fanout bench-join bench-viewers bench-show ## All benchmarks; each ends with one JSON object on a line
+.PHONY: bench bench-show bench-fanout bench-join bench-viewers bench-latency bench-loss
+bench: bench-fanout bench-join bench-viewers bench-latency bench-loss bench-show ## All benchmarks; each ends with one JSON object on a line
 bench-show: $(BUILT) $(PAGES) chromium ## What a person feels on the running demo
 	$(BIN)/python -m loadtests.show $(ARGS)
 bench-fanout: $(BUILT) ## Sealing and sending one packet to many viewers
@@ -58,6 +58,10 @@ bench-join: $(BUILT) ## How fast viewers can join
 	$(BIN)/python -m loadtests.bench_join $(ARGS)
 bench-viewers: $(BUILT) ## How many viewers a core serves
 	$(BIN)/python -m loadtests.bench_viewers $(ARGS)
+bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass to glass
+	$(BIN)/python -m loadtests.latency $(ARGS)
+bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
+	$(BIN)/python -m loadtests.loss $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)

@@ -96,7 +96,7 @@ def wait_for_picture(node: NodeProcess) -> None:
                     await crowd.join(100)
                     await asyncio.sleep(0.5)
                     await crowd.leave()
-                if any(viewer.watch.first_keyframe_ns for viewer in crowd.watched):
+                if any(viewer.watch.video.received for viewer in crowd.watched):
                     return
 
     asyncio.run(look())

@@ -1,5 +1,6 @@
 // A clock in the picture: 32 blocks carry 26 bits of milliseconds and a 6-bit checksum, so that a viewer can say how old the
-// frame it sees is. Injected into pages by loadtests/show.py and loadtests/latency.py; both ends run on one machine and one clock.
+// frame it sees is, and how long the picture stood still. Injected into pages by loadtests/browser.py; both ends run on one
+// machine and one clock.
 window.glass = (() => {
   const COLUMNS = 8, ROWS = 4, SIDE = 40, WIDTH = COLUMNS * SIDE, HEIGHT = ROWS * SIDE;
   const now = () => Math.floor(performance.timeOrigin + performance.now()) & 0x3ffffff;
@@ -57,6 +58,29 @@ window.glass = (() => {
     });
   }
 
+  // The longest stands of the picture, each less the frame interval that it would have had anyway; and what the player counted.
+  function stands(video, seconds, fps) {
+    const began = performance.now(), gaps = [];
+    let shown = 0, last = 0, longest = 0, longestAt = 0;
+    const note = (gap) => {
+      gaps.push(gap);
+      if (gap > longest) [longest, longestAt] = [gap, (last - began) / 1000];
+    };
+    const seen = (now) => {
+      if (last) note(now - last - 1000 / fps);
+      last = now;
+      shown++;
+      video.requestVideoFrameCallback(seen);
+    };
+    video.requestVideoFrameCallback(seen);
+    return new Promise((resolve) => setTimeout(async () => {
+      note(last ? performance.now() - last - 1000 / fps : seconds * 1000);
+      const stats = [...(await window.glassViewer.getStats()).values()];
+      const inbound = stats.find((s) => s.type === 'inbound-rtp' && s.kind === 'video') ?? {};
+      resolve({ shown, longest, longestAt, over100: gaps.filter((gap) => gap > 100).length, inbound });
+    }, seconds * 1000));
+  }
+
   async function post(url, sdp, token) {
     const headers = { 'Content-Type': 'application/sdp' };
     if (token) headers.Authorization = `Bearer ${token}`;
@@ -103,5 +127,5 @@ window.glass = (() => {
     return play(stream);
   }
 
-  return { publish, watch, loop, measure };
+  return { publish, watch, loop, measure, stands };
 })();

@@ -1,11 +1,13 @@
 """A media node in a process of its own, with an in-memory admission: what the benches measure.
 
 Any ticket `publish` or `view` is good, as often as it comes. On stdout a line of JSON with the ports, then,
-for each line on stdin, one with what the process has used; it ends with stdin.
+for each line on stdin, one with what the process has used; it ends with stdin. `--announced HOST:PORT` is
+where clients are told to send media, for what stands in between.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from loadtests.signalling import address
 from stream.node import Node, NodeSettings
 from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
 
@@ -42,11 +45,17 @@ class NodeProcess:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._port = self._line()["http_port"]
+        ports = self._line()
+        self._port = ports["http_port"]
+        self.udp_port = int(ports["udp_port"])
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
 
     def url(self, kind: str) -> str:
         ticket = {"whip": Purpose.PUBLISH, "whep": Purpose.VIEW}[kind]
-        return f"http://127.0.0.1:{self._port}/{kind}?ticket={ticket}"
+        return f"{self.origin}/{kind}?ticket={ticket}"
 
     def used(self) -> dict[str, Any]:
         """`cpu_s` of the whole process, `rss_kb`, `packets` sent to viewers, `drops` by cause, `fanout_s`."""
@@ -62,9 +71,12 @@ class NodeProcess:
 
 
 @contextlib.contextmanager
-def running_node() -> Iterator[NodeProcess]:
+def running_node(*flags: str) -> Iterator[NodeProcess]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.node"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "loadtests.node", *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with process:
         try:
@@ -75,10 +87,10 @@ def running_node() -> Iterator[NodeProcess]:
             process.wait(timeout=15)
 
 
-async def _serve() -> None:
-    node = Node(NodeSettings(), OpenAdmission(), NoObserver())
+async def _serve(announced: tuple[tuple[str, int], ...]) -> None:
+    node = Node(NodeSettings(announced=announced, tcp=not announced), OpenAdmission(), NoObserver())
     await node.start()
-    print(json.dumps({"http_port": node.http_port}), flush=True)
+    print(json.dumps({"http_port": node.http_port, "udp_port": node.udp_port}), flush=True)
     try:
         while await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(_used(node)), flush=True)
@@ -107,11 +119,14 @@ def _rss_kb() -> int:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--announced", type=address, action="append", default=[])
+    options = parser.parse_args()
     with contextlib.suppress(ImportError):
         import uvloop
 
         uvloop.install()
-    asyncio.run(_serve())
+    asyncio.run(_serve(tuple(options.announced)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A steady publisher: synthetic H.264 and Opus to any WHIP server at a given bitrate.
 
-    python -m loadtests.publisher https://host/whip/show --token SECRET --bitrate 2500000 --seconds 60 --json
+    python -m loadtests.publisher --url https://host/whip/show --token SECRET --bitrate 2500000 --json
 
 Large frames leave at `--pace` bit/s, as an encoder's pacer does. It answers NACKs from the last packets, and
-PLIs with a keyframe unless `--ignore-pli` (as OBS does).
+PLIs with a keyframe unless `--ignore-pli` (as OBS does). With `--clip` the picture is one that players show.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import secrets
 import struct
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from aiortc import rtp as rtcp
 
+from loadtests.clip import ClipTrack, encode
 from loadtests.peer import CONNECT_S, Identity, Peer
-from loadtests.signalling import AUDIO, VIDEO, delete, offer, post, read_answer
+from loadtests.signalling import AUDIO, VIDEO, address, delete, offer, post, read_answer, url_of
 from loadtests.stream import VIDEO_CLOCK, AudioTrack, Shape, VideoTrack, stamp
 
 KEPT_PACKETS = 2000
+CLIP_S = 8.0
 AUDIO_EVERY_S = 0.02
 REPORT_EVERY_S = 1.0
 _NTP_EPOCH_S = 2_208_988_800
@@ -42,12 +44,29 @@ class Counts:
 
 
 class Publisher:
-    def __init__(self, identity: Identity, shape: Shape, *, ignore_pli: bool, pace: int) -> None:
+    """`clip` are encoded frames to send instead of synthetic ones; `via` is where media goes, if not where
+    the answer says."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        shape: Shape,
+        *,
+        ignore_pli: bool,
+        pace: int,
+        clip: list[list[bytes]] | None = None,
+        via: tuple[str, int] | None = None,
+    ) -> None:
         self.counts = Counts()
+        self._via = via
         self._identity, self._shape = identity, shape
         self._ignore_pli, self._pace = ignore_pli, pace
         self._ssrcs = {"video": secrets.randbits(32), "audio": secrets.randbits(32)}
-        self._video = VideoTrack(shape, self._ssrcs["video"], VIDEO)
+        self._video: VideoTrack | ClipTrack = (
+            ClipTrack(clip, shape.fps, self._ssrcs["video"], VIDEO)
+            if clip
+            else VideoTrack(shape, self._ssrcs["video"], VIDEO)
+        )
         self._audio = AudioTrack(self._ssrcs["audio"], AUDIO)
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._octets = 0
@@ -60,7 +79,8 @@ class Publisher:
             try:
                 sdp = offer(peer.ice, self._identity.fingerprint, "sendonly", self._ssrcs)
                 text, session = await post(http, url, token, sdp)
-                peer.start(read_answer(text))
+                answer = read_answer(text)
+                peer.start(replace(answer, candidates=[self._via]) if self._via else answer)
                 await asyncio.wait_for(peer.connected, CONNECT_S)
                 async with asyncio.TaskGroup() as tracks:
                     ends = time.monotonic() + seconds
@@ -144,7 +164,8 @@ def _most_in_a_second(moments: list[float]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("url", help="where to POST the offer")
+    parser.add_argument("where", nargs="?", default="", metavar="URL", help="as --url")
+    parser.add_argument("--url", default="", help="where to POST the offer")
     parser.add_argument("--token", default="", help="bearer token")
     parser.add_argument("--bitrate", type=int, default=2_500_000, help="video, bit/s")
     parser.add_argument("--fps", type=int, default=30)
@@ -153,11 +174,20 @@ def main() -> int:
     parser.add_argument("--pace", type=int, default=20_000_000, help="bit/s at which a large frame leaves")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--ignore-pli", action="store_true")
+    parser.add_argument("--clip", action="store_true", help="real H.264 of a moving test card")
+    parser.add_argument("--via", type=address, help="HOST:PORT to send media to, instead of the answer's")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, nothing else")
     options = parser.parse_args()
     shape = Shape(options.bitrate, options.fps, options.keyframe_every, options.keyframe_packets)
-    publisher = Publisher(Identity(), shape, ignore_pli=options.ignore_pli, pace=options.pace)
-    asyncio.run(publisher.run(options.url, options.token, options.seconds))
+    publisher = Publisher(
+        Identity(),
+        shape,
+        ignore_pli=options.ignore_pli,
+        pace=options.pace,
+        clip=encode(shape, CLIP_S) if options.clip else None,
+        via=options.via,
+    )
+    asyncio.run(publisher.run(url_of(parser, options), options.token, options.seconds))
     counts = publisher.counts
     if not options.json:
         print(f"{counts.frames} frames in {options.seconds:.0f} s, {counts.plis} keyframe requests")

@@ -26,17 +26,11 @@ from typing import Any
 
 import httpx
 import uuid_utils
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser
 from websockets.asyncio.client import ClientConnection, connect
 
-GLASS = Path(__file__).with_name("glass.js")
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream=fps=30",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-]
+from loadtests.browser import chromium, glass_to_glass
+
 # Notes the WHEP POST and the first painted frame, whatever the page itself does.
 FIRST_FRAME_PROBE = """
 (() => {
@@ -118,36 +112,6 @@ async def first_frames(browser: Browser, viewer_url: str, joins: int) -> list[fl
             took.append(float(await page.evaluate("__firstFrame.then((at) => at - window.__whepPost)")))
         await context.close()
     return took
-
-
-async def blank_page(browser: Browser, origin: str) -> Page:
-    """A bare page of the demo's origin, so that WHIP and WHEP are asked for as its own pages do."""
-    page = await (await browser.new_context()).new_page()
-    await page.goto(f"{origin}/api/config")
-    await page.evaluate(GLASS.read_text())
-    return page
-
-
-async def glass_to_glass(browser: Browser, demo: dict[str, Any], seconds: float) -> tuple[float, float]:
-    """Median age of a frame through the relay and through a loop, alternating; ms."""
-    whip = demo["whip"]
-    floors: list[float] = []
-    relays: list[float] = []
-    publisher = await blank_page(browser, demo["web_url"])
-    await publisher.evaluate("([url, token]) => glass.publish(url, token)", [whip["url"], whip["token"]])
-    whep = whip["whep_url"]
-    await asyncio.sleep(1)
-    for _ in range(3):
-        for ages, script in (
-            (relays, "async ([url, s]) => glass.measure(await glass.watch(url), s)"),
-            (floors, "async ([url, s]) => glass.measure(await glass.loop(), s)"),
-        ):
-            page = await blank_page(browser, demo["web_url"])
-            seen = await page.evaluate(script, [whep, seconds])
-            ages.extend(seen["ages"][10:])
-            await page.context.close()
-    await publisher.context.close()
-    return statistics.median(relays), statistics.median(floors)
 
 
 # --- the talk and the money
@@ -274,19 +238,19 @@ async def measure(demo: dict[str, Any], root: int, joins: int) -> dict[str, floa
     comment_ms = await comments(demo, people, 5)
     tap_ms = await taps(demo, people, 8)
     rss = pss_mb(root)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
+    whip = demo["whip"]
+    async with chromium() as browser:
         frames_ms = await first_frames(browser, demo["viewer_url"], joins)
         rss = max(rss, pss_mb(root))
-        glass_ms, floor_ms = await glass_to_glass(browser, demo, 5)
-        await browser.close()
+        page, host = f"{demo['web_url']}/api/config", (whip["url"], whip["token"])
+        ages = await glass_to_glass(browser, page, host, whip["whep_url"], seconds=5)
     for person in people:
         await person.aclose()
     return {
         "first_frame_p95_ms": round(p95(frames_ms), 1),
         "first_frame_p50_ms": round(statistics.median(frames_ms), 1),
-        "glass_p50_ms": round(glass_ms, 1),
-        "floor_p50_ms": round(floor_ms, 1),
+        "glass_p50_ms": round(statistics.median(ages.relay), 1),
+        "floor_p50_ms": round(statistics.median(ages.floor), 1),
         "comment_p95_ms": round(p95(comment_ms), 1),
         "tap_p95_ms": round(p95(tap_ms), 1),
         "rss_mb": round(rss),

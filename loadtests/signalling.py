@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import secrets
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -134,3 +135,17 @@ async def delete(http: aiohttp.ClientSession, url: str, token: str) -> None:
 
 def _bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def url_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """The server, given as `--url` or by itself."""
+    url = str(options.url or options.where)
+    if not url:
+        parser.error("a URL is needed: --url https://host/whep/show")
+    return url
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT of the command line; ValueError when it is neither."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,6 +1,6 @@
 """A crowd of light viewers at any WHEP server: real ICE and DTLS, most sockets undrained, a sample looked at.
 
-    python -m loadtests.viewers https://host/whep/show --viewers 500 --seconds 30 --json
+    python -m loadtests.viewers --url https://host/whep/show --viewers 500 --seconds 30 --json
 
 The sample's packets are decrypted and checked for sequence, loss, order and delay; delays need the stream of
 `loadtests.publisher` and clocks that agree. The others keep consent and send receiver reports, but leave what
@@ -22,7 +22,7 @@ import aiohttp
 from aiortc.rtp import pack_remb_fci
 
 from loadtests.peer import CONNECT_S, Identity, Peer
-from loadtests.signalling import delete, offer, post, read_answer
+from loadtests.signalling import delete, offer, post, read_answer, url_of
 from loadtests.watch import Watch, percentile
 
 REPORT_EVERY_S = 1.0
@@ -181,7 +181,8 @@ async def run(options: argparse.Namespace) -> Crowd:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("url", help="where to POST the offers")
+    parser.add_argument("where", nargs="?", default="", metavar="URL", help="as --url")
+    parser.add_argument("--url", default="", help="where to POST the offers")
     parser.add_argument("--token", default="", help="bearer token")
     parser.add_argument("--viewers", type=int, default=100)
     parser.add_argument("--sample", type=int, default=5, help="viewers whose packets are looked at")
@@ -190,6 +191,7 @@ def main() -> int:
     parser.add_argument("--drain", action="store_true", help="read every socket")
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, nothing else")
     options = parser.parse_args()
+    options.url = url_of(parser, options)
     crowd = asyncio.run(run(options))
     figures = crowd.figures() | {"seconds": options.seconds}
     if not options.json:
