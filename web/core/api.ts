@@ -4,6 +4,8 @@ import { noAnswer, offline, Problem, type ProblemBody } from './problem.ts';
 import type {
   Address,
   AddressFields,
+  BidBook,
+  BidderRow,
   BuyRequest,
   Card,
   CardSetup,
@@ -14,8 +16,9 @@ import type {
   SessionRow,
   Show,
   ShowCard,
+  WaitlistRow,
 } from './types.ts';
-import type { OrderView } from './protocol.ts';
+import type { OrderView, PlaceView } from './protocol.ts';
 
 export const DEADLINE_MS = 10_000;
 
@@ -134,6 +137,11 @@ export const api = {
   buy: (request: BuyRequest) => post<OrderView>('/api/orders', request),
   authenticated: (order: string) => post<Order>(`/api/orders/${id(order)}/authenticated`),
   cancelOrder: (order: string) => post<Order>(`/api/orders/${id(order)}/cancel`),
+  waitlist: () => get<{ places: WaitlistRow[] }>('/api/me/waitlist'),
+  joinWaitlist: (variant_id: string, quantity = 1) => post<PlaceView>('/api/waitlist', { variant_id, quantity }),
+  leaveWaitlist: (variant: string) => del<PlaceView | undefined>(`/api/waitlist/${id(variant)}`),
+  myAuctions: () => get<{ auctions: BidderRow[] }>('/api/me/auctions'),
+  bidBook: (auction: string) => get<BidBook>(`/api/auctions/${id(auction)}/book`),
   retryOrder: (order: string, card_id: string) => post<OrderView>(`/api/orders/${id(order)}/retry`, { card_id }),
 
   shows: () => get<{ live: ShowCard[]; upcoming: ShowCard[]; ended: ShowCard[] }>('/api/shows'),

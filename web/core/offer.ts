@@ -2,9 +2,10 @@
 
 import type { BuyLine, ProductCard, VariantCard } from './protocol.ts';
 import type { RoomState } from './room-state.ts';
+import { flashed } from './selling.ts';
 import type { Config, Product } from './types.ts';
 
-export type LiveValues = Pick<RoomState, 'stock' | 'prices'>;
+export type LiveValues = Pick<RoomState, 'stock' | 'prices'> & Partial<Pick<RoomState, 'flashes'>>;
 
 /** A product of the API in the shape of a pin. */
 export function cardOf(product: Product, currency: string): ProductCard {
@@ -27,13 +28,13 @@ export function cardOf(product: Product, currency: string): ProductCard {
   };
 }
 
-/** The same card with what the room has said since. */
-export function live(card: ProductCard, { stock, prices }: LiveValues): ProductCard {
-  const variants = card.variants.map((variant) => ({
-    ...variant,
-    ...prices[variant.variant_id],
-    available: stock[variant.variant_id] ?? variant.available,
-  }));
+/** The same card with what the room has said since, and without flash prices that are over at `nowMs`. */
+export function live(card: ProductCard, { stock, prices, flashes }: LiveValues, nowMs = 0): ProductCard {
+  const variants = card.variants.map((variant) => {
+    const { variant_id } = variant;
+    const told = { ...variant, ...prices[variant_id], available: stock[variant_id] ?? variant.available };
+    return flashed(told, flashes?.[variant_id], nowMs);
+  });
   return { ...card, variants };
 }
 

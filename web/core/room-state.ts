@@ -6,7 +6,8 @@
  * not pinned, so that every card on the page is true.
  */
 
-import type { AnyEvent, CommentView, Offset, PictureState, ProductCard, ShowState, Snapshot } from './protocol.ts';
+import type { AnyEvent, CommentView, FlashView, Offset, PictureState, ProductCard, ShowState, Snapshot } from './protocol.ts';
+import { afterSale, NO_SALES, type Sales } from './selling.ts';
 
 export const FEED_KEPT = 1000;
 
@@ -19,7 +20,7 @@ export interface VariantPrice {
   compare_at_minor: number | null;
 }
 
-export interface RoomState {
+export interface RoomState extends Sales {
   readonly offset: Offset | null;
   readonly show_state: ShowState;
   readonly picture: PictureState;
@@ -40,6 +41,7 @@ export const EMPTY_ROOM: RoomState = {
   stock: {},
   prices: {},
   muted: {},
+  ...NO_SALES,
 };
 
 export const rowKey = (row: FeedRow): string => (row.kind === 'comment' ? row.comment_id : row.key);
@@ -53,10 +55,29 @@ export function fromSnapshot(snapshot: Snapshot, before: RoomState = EMPTY_ROOM)
     pin: snapshot.pin,
     feed: snapshot.comments.map((comment) => ({ kind: 'comment', ...comment })),
     stock: snapshot.stock,
-    prices: { ...before.prices, ...pricesOf(snapshot.pin) },
+    prices: { ...withoutFlashes(before, snapshot), ...flashPrices(snapshot.flashes ?? {}), ...pricesOf(snapshot.pin) },
     muted: snapshot.muted,
+    flashes: snapshot.flashes ?? {},
+    drops: snapshot.drops ?? {},
+    auctions: snapshot.auctions ?? {},
   };
 }
+
+/** Prices learnt before, but for those of flash prices that ended while nobody here was listening. */
+function withoutFlashes(before: RoomState, snapshot: Snapshot): Record<string, VariantPrice> {
+  const prices = { ...before.prices };
+  for (const flash of Object.values(before.flashes)) {
+    const over = snapshot.flashes?.[flash.variant_id]?.flash_id !== flash.flash_id;
+    if (over && prices[flash.variant_id]?.price_minor === flash.price_minor)
+      prices[flash.variant_id] = { price_minor: flash.was_minor, compare_at_minor: null };
+  }
+  return prices;
+}
+
+const flashPrices = (flashes: Readonly<Record<string, FlashView>>): Record<string, VariantPrice> =>
+  Object.fromEntries(
+    Object.entries(flashes).map(([id, { price_minor, was_minor }]) => [id, { price_minor, compare_at_minor: was_minor }]),
+  );
 
 export class Gap extends Error {
   override name = 'Gap';
@@ -129,14 +150,18 @@ function applied(state: RoomState, event: AnyEvent, feed: Feed): RoomState {
         stock: { ...state.stock, [event.variant_id]: event.available },
         pin: withVariant(state.pin, event.variant_id, { available: event.available }),
       };
-    case 'price_changed': {
-      const price = { price_minor: event.price_minor, compare_at_minor: event.compare_at_minor ?? null };
-      return {
-        ...state,
-        prices: { ...state.prices, [event.variant_id]: price },
-        pin: withVariant(state.pin, event.variant_id, price),
-      };
+    case 'price_changed':
+      return priced(state, event.variant_id, event.price_minor, event.compare_at_minor ?? null);
+    case 'flash_started': {
+      const { variant_id, price_minor, was_minor } = event.flash;
+      return priced(afterSale(state, event), variant_id, price_minor, was_minor);
     }
+    case 'flash_ended':
+      return priced(afterSale(state, event), event.variant_id, event.price_minor, null);
+    case 'drop_changed':
+    case 'auction_changed':
+    case 'bids_placed':
+      return afterSale(state, event);
     case 'show_started':
       return { ...state, show_state: 'live' };
     case 'show_ended':
@@ -147,6 +172,11 @@ function applied(state: RoomState, event: AnyEvent, feed: Feed): RoomState {
       // A newer server may know more kinds: their number counts, their content waits for a newer page.
       return state;
   }
+}
+
+function priced(state: RoomState, variantId: string, price_minor: number, compare_at_minor: number | null): RoomState {
+  const price = { price_minor, compare_at_minor };
+  return { ...state, prices: { ...state.prices, [variantId]: price }, pin: withVariant(state.pin, variantId, price) };
 }
 
 function pricesOf(card: ProductCard | null): Record<string, VariantPrice> {

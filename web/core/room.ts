@@ -15,8 +15,10 @@ import {
   type AnyEvent,
   type AnyServerFrame,
   type OrderView,
+  type PlaceView,
   type Pulse,
   type Refused,
+  type StandingView,
   type Welcome,
   type You,
 } from './protocol.ts';
@@ -38,6 +40,9 @@ export interface RoomListener {
   onYou?(you: You): void;
   onPulse?(pulse: Pulse): void;
   onOrder?(order: OrderView): void;
+  /** For this person alone: their place on a waitlist, where they stand in an auction. */
+  onPlace?(place: PlaceView): void;
+  onStanding?(standing: StandingView): void;
 }
 
 export interface RoomOptions {
@@ -267,6 +272,12 @@ export class RoomConnection {
         return;
       case 'personal':
         for (const listener of this.#listeners) listener.onOrder?.(frame.order);
+        return;
+      case 'waitlist':
+        for (const listener of this.#listeners) listener.onPlace?.(frame.place);
+        return;
+      case 'standing':
+        for (const listener of this.#listeners) listener.onStanding?.(frame.standing);
         return;
     }
   }

@@ -19,6 +19,8 @@ export interface Tap {
   address_id: string | null;
   show_first_name: boolean;
   media_time?: number | null;
+  /** A waitlist's offer: the units kept for this person. */
+  offer_id?: string | null;
 }
 
 export const OVER: ReadonlySet<string> = new Set(['paid', 'declined', 'cancelled', 'fulfilled', 'refunded']);

@@ -1,5 +1,7 @@
 /** What the HTTP API says, as TypeScript. Ids are uuid strings, times ISO 8601 UTC, money minor units with tax. */
 
+import type { AuctionView, BidView, DropState, FlashView, PlaceView, StandingView } from './protocol.ts';
+
 export interface Config {
   shop: {
     id: string;
@@ -72,6 +74,9 @@ export interface Variant {
   compare_at_minor?: number | null;
   buyer_limit: number;
   available: number;
+  /** While it lasts, `price_minor` is its price. */
+  flash?: Omit<FlashView, 'variant_id'> | null;
+  drop?: { drop_id: string; state: DropState; opens_ms: number; units: number; waiting?: number; show_id?: string | null } | null;
 }
 
 export interface ProductImage {
@@ -163,4 +168,26 @@ export interface BuyRequest {
   card_id?: string | null;
   address_id?: string | null;
   show_first_name: boolean;
+  /** A waitlist's offer. */
+  offer_id?: string | null;
+}
+
+/** A place on a waitlist, with what is waited for. */
+export interface WaitlistRow extends PlaceView {
+  product?: { handle: string; title: string; image_url?: string | null } | null;
+  variant_title?: string | null;
+  show_id?: string | null;
+}
+
+/** An auction somebody bid in, and how they stand there. */
+export interface BidderRow {
+  standing: StandingView;
+  auction: AuctionView;
+  show_id: string;
+}
+
+export interface BidBook {
+  auction: AuctionView;
+  show_id: string;
+  bids: BidView[];
 }
