@@ -58,10 +58,20 @@ bench-join: $(BUILT) ## How fast viewers can join
 	$(BIN)/python -m loadtests.bench_join $(ARGS)
 bench-viewers: $(BUILT) ## How many viewers a core serves
 	$(BIN)/python -m loadtests.bench_viewers $(ARGS)
+.PHONY: bench-orders
+bench: bench-orders
+bench-orders: $(BUILT) ## Orders on one hot variant: in groups, against one a commit
+	$(BIN)/python -m loadtests.orders $(ARGS)
 bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass to glass
 	$(BIN)/python -m loadtests.latency $(ARGS)
 bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
 	$(BIN)/python -m loadtests.loss $(ARGS)
+
+.PHONY: fuzz soak
+fuzz: $(BUILT) ## 5 million malformed inputs to the relay, a show on air meanwhile. ARGS="--inputs N --seed S"
+	$(BIN)/python -m loadtests.fuzz $(ARGS)
+soak: $(BUILT) ## 30 minutes of viewers coming and going in every way: what is left behind? ARGS="--minutes N"
+	$(BIN)/python -m loadtests.soak $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from overlay.messages import OrderView
 from server.checkout.answers import refusal, view_of
 from server.checkout.gatekeeper import Gatekeeper
-from server.checkout.ports import Gate, GateDown, Gateway, Orders, StockShort
+from server.checkout.ports import Gate, GateDown, Gateway, Orders, StockShort, StoreTrouble
 from server.checkout.settle import Settler
-from server.checkout.tap import HOLD_MS
+from server.checkout.tap import HOLD_MS, OPENINGS
 from server.payments.outcomes import Cancelled, NotCancellable, PaymentError
 from server.shop import settlement
 from server.shop.allocation import LineRefused
@@ -124,19 +124,21 @@ class Buyer:
 
     async def _reserve(self, order: OrderRecord, user_id: UserId) -> None:
         shop_id, lines = ShopId(order.shop_id), [(line.variant_id, line.quantity) for line in order.lines]
-        for _ in range(2):
+        for _ in range(OPENINGS):
             try:
                 answer = await self._gate.reserve(shop_id, OrderId(order.id), user_id, lines, self._hold_ms)
                 if isinstance(answer, GateClosed):
-                    await self._gatekeeper.open(shop_id, answer.variant_ids)
+                    unknown = await self._gatekeeper.open(shop_id, answer.variant_ids)
+                    if unknown:
+                        gone = tuple(LineRefused(variant_id, "not_for_sale") for variant_id in unknown)
+                        raise refusal("not_for_sale", lines=gone)
                     continue
-            except GateDown as error:
+            except StoreTrouble as error:
                 raise refusal("unavailable") from error
             if isinstance(answer, GateRefused):
                 raise refusal(answer.lines[0].code, lines=answer.lines)
             return
-        gone = tuple(LineRefused(variant_id, "not_for_sale") for variant_id, _ in lines)
-        raise refusal("not_for_sale", lines=gone)
+        raise refusal("unavailable")
 
     async def _told(self, call: Awaitable[object]) -> None:
         try:

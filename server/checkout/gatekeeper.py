@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from server.checkout.ports import Gate, Stock, StoreTrouble
+from server.checkout.ports import Gate, GateDown, Stock, StoreTrouble
 from server.shop.gate import GateRecord, GateView, OpenOrder, StockRow, StockTruth
 from server.shop.ids import OrderId, ShopId
 from server.shop.orders import OPEN, OrderState
 
 _LOG = logging.getLogger("hawker.checkout.gate")
 SUSPECT_GAP_S, SUSPECT_LOOKS = 0.5, 20
+OPEN_TRIES = 8
 _SETTLED_WELL = frozenset({OrderState.PAID, OrderState.FULFILLED, OrderState.REFUNDED})
 
 
@@ -38,30 +39,40 @@ class Gatekeeper:
 
     def __init__(self, gate: Gate, stock: Stock) -> None:
         self._gate, self._stock = gate, stock
-        self._opening: dict[tuple[ShopId, str], asyncio.Task[None]] = {}
+        self._opening: dict[tuple[ShopId, str], asyncio.Task[bool]] = {}
         self._suspected: set[ShopId] = set()
         self._mending: dict[ShopId, asyncio.Task[None]] = {}
 
-    async def open(self, shop_id: ShopId, variant_ids: Collection[str]) -> None:
-        """Load variants that the gate doesn't know. Those PostgreSQL doesn't know either stay closed."""
+    async def open(self, shop_id: ShopId, variant_ids: Collection[str]) -> list[str]:
+        """Load variants that the gate doesn't know; returns those that the shop doesn't have either.
+
+        Raises StoreTrouble: also where a variant moved each time it was about to be loaded.
+        """
         for variant_id in variant_ids:
             key = (shop_id, variant_id)
             if key not in self._opening:
                 task = asyncio.create_task(self._open(shop_id, variant_id))
                 self._opening[key] = task
                 task.add_done_callback(lambda _, key=key: self._opening.pop(key, None))  # type: ignore[misc]
-        tasks = [self._opening[shop_id, v] for v in variant_ids if (shop_id, v) in self._opening]
-        await asyncio.gather(*map(asyncio.shield, tasks))
+        tasks = {v: self._opening[shop_id, v] for v in variant_ids}
+        found = await asyncio.gather(*map(asyncio.shield, tasks.values()))
+        return [variant_id for variant_id, known in zip(tasks, found, strict=True) if not known]
 
-    async def _open(self, shop_id: ShopId, variant_id: str) -> None:
-        view = await self._gate.read(shop_id)
-        truth = await self._stock.truth(shop_id, [variant_id], list(view.orders), with_bought=True)
-        for order in truth.open_orders:
-            if order.order_id not in view.orders and any(v == variant_id for v, _ in order.lines):
-                await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
-        pending = _pending(view, truth)
-        for row in truth.rows:
-            await self._load(shop_id, row, "", pending, truth)
+    async def _open(self, shop_id: ShopId, variant_id: str) -> bool:
+        for _ in range(OPEN_TRIES):
+            view = await self._gate.read(shop_id)
+            if variant_id in view.variants:
+                return True
+            truth = await self._stock.truth(shop_id, [variant_id], list(view.orders), with_bought=True)
+            if not truth.rows:
+                return False
+            for order in truth.open_orders:
+                if order.order_id not in view.orders and any(v == variant_id for v, _ in order.lines):
+                    await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
+            seen = view.closed.get(variant_id, "")  # an order restored by an earlier try may have ended
+            if await self._load(shop_id, truth.rows[0], seen, _pending(view, truth), truth):
+                return True
+        raise GateDown(f"variant {variant_id} moves faster than it can be loaded")
 
     def suspect(self, shop_id: ShopId) -> None:
         """The gate and PostgreSQL disagreed: mend now, not when the worker does. Twice a second at most."""

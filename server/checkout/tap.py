@@ -18,7 +18,7 @@ from overlay.messages import OrderView
 from server.checkout.answers import refusal, view_of_existing
 from server.checkout.gatekeeper import Gatekeeper
 from server.checkout.ports import Gate, GateDown, LedgerBusy, StoreTrouble, Writer
-from server.shop.allocation import Decision, Placed, Refused, Repeated
+from server.shop.allocation import Decision, LineRefused, Placed, Refused, Repeated
 from server.shop.gate import GateClosed, GateRefused, GateReused, Held
 from server.shop.ids import OrderId
 from server.shop.orders import OPEN
@@ -26,6 +26,7 @@ from server.shop.wish import Wish, problem
 
 _LOG = logging.getLogger("hawker.checkout.tap")
 HOLD_MS = 15_000
+OPENINGS = 4  # of a gate that is wiped again and again
 
 
 class Tap:
@@ -57,7 +58,7 @@ class Tap:
 
     async def _reserve(self, wish: Wish) -> None:
         """Return when the units are held, or the order is there already. Raises Refusal."""
-        for _ in range(2):
+        for _ in range(OPENINGS):
             answer = await self._gate.reserve(
                 wish.shop_id,
                 wish.order_id,
@@ -75,8 +76,12 @@ class Tap:
                     await self._unless_there(wish, Refused(lines[0].code, lines))
                     return
                 case GateClosed(variant_ids=variant_ids):
-                    await self._gatekeeper.open(wish.shop_id, variant_ids)
-        await self._unless_there(wish, Refused("not_for_sale"))
+                    unknown = await self._gatekeeper.open(wish.shop_id, variant_ids)
+                    if unknown:
+                        lines = tuple(LineRefused(variant_id, "not_for_sale") for variant_id in unknown)
+                        await self._unless_there(wish, Refused("not_for_sale", lines))
+                        return
+        raise GateDown("the gate is wiped faster than it can be loaded")
 
     async def _unless_there(self, wish: Wish, refused: Refused) -> None:
         """The gate forgets orders that have ended, so before a no: is this a tap that was answered before?"""

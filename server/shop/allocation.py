@@ -7,10 +7,13 @@ at all; what one wish takes is gone for the next. One wish is a batch of one.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from server.shop.ids import UserId, VariantId
 from server.shop.offer import Terms, Totals, totals
@@ -131,6 +134,7 @@ class Placed:
     """An order to be written: the price frozen, the buyer's card and address chosen."""
 
     wish: Wish
+    digest: str
     terms: Terms
     totals: Totals
     lines: tuple[LineTaken, ...]
@@ -141,7 +145,7 @@ class Placed:
     def as_existing(self) -> Existing:
         return Existing(
             id=self.wish.order_id,
-            digest=self.wish.digest(),
+            digest=self.digest,
             state=OrderState.CHARGING,
             total_minor=self.totals.total_minor,
             currency=self.terms.currency,
@@ -219,7 +223,7 @@ class Allocation:
             return Refused("no_address")
         taken = tuple(LineTaken(line, self.variants[line.variant_id]) for line in wish.lines)
         priced = totals(((t.variant.price_minor, t.line.quantity) for t in taken), shop.terms())
-        return Placed(wish, shop.terms(), priced, taken, buyer.customer_ref, card, address)
+        return Placed(wish, wish.digest(), shop.terms(), priced, taken, buyer.customer_ref, card, address)
 
     def _take(self, placed: Placed) -> None:
         for line in placed.wish.lines:
@@ -233,6 +237,24 @@ def decide(wishes: list[Wish], reading: Reading) -> list[Decision]:
     """One decision a wish, in order."""
     allocation = Allocation.of(reading)
     return [allocation.decide(wish) for wish in wishes]
+
+
+def stands(
+    placed: Sequence[Placed], before: Reading, variants: Sequence[VariantNow], bought: Sequence[Bought]
+) -> bool:
+    """Whether orders decided from `before` are right now, too: only stock moved, and there is enough."""
+    taken = Counter[str]()
+    for order in placed:
+        taken.update({line.variant.id: line.line.quantity for line in order.lines})
+    return (
+        _but_stock(before.variants) == _but_stock(variants)
+        and list(before.bought) == list(bought)
+        and all(variant.available >= taken[variant.id] for variant in variants)
+    )
+
+
+def _but_stock(variants: Sequence[VariantNow]) -> dict[str, VariantNow]:
+    return {variant.id: replace(variant, available=0) for variant in variants}
 
 
 def _chosen(choices: list[Choice], wanted: str | None) -> Choice | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from server.shop.allocation import LineRefused
@@ -55,10 +55,11 @@ class GateVariant:
 
 @dataclass(frozen=True, slots=True)
 class GateView:
-    """All that the gate believes of one shop."""
+    """All that the gate believes of one shop. `closed`: changes of variants that it has no number for."""
 
     variants: dict[str, GateVariant]
     orders: dict[str, GateRecord]
+    closed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

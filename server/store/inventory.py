@@ -177,6 +177,11 @@ def _view(fields: dict[str, str], records: dict[str, str]) -> GateView:
             for v in variants
         },
         orders={order: _record(text) for order, text in records.items()},
+        closed={
+            name[:-2]: changes
+            for name, changes in fields.items()
+            if name.endswith(":c") and name[:-2] not in variants
+        },
     )
 
 

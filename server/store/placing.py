@@ -1,24 +1,38 @@
 """Writing orders down (T1): a batch in one transaction, so that hot stock costs one commit for many taps.
 
-Stock rows are locked in the order of their ids, here as everywhere. What is read after that can't change
-before it is written, so the decision itself is plain Python (see shop.allocation). Five round trips a batch,
-however many orders are in it.
+Theory: the stock row of a hot variant is what everybody waits for, so as little as possible is done under its
+lock. A batch is decided from what can be read without it, its orders are written, and only then the stock is
+locked, looked at again, and moved. Where that second look would have decided otherwise, all of it is rolled
+back and done once more under the lock. The decision itself is plain Python (see shop.allocation).
+
+Locks are taken in one order everywhere: an order's row, then stock rows in the order of their ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
 from server.checkout.ports import LedgerBusy, LedgerUnsure
-from server.shop.allocation import Decision, Placed, Reading, decide
+from server.shop.allocation import (
+    Bought,
+    BuyerNow,
+    Decision,
+    Existing,
+    Placed,
+    Reading,
+    ShopNow,
+    VariantNow,
+    decide,
+    stands,
+)
 from server.shop.wish import Wish
 from server.store.batch import Batcher, BatcherFull
 from server.store.database import TROUBLE
-from server.store.pool import Connection, Pool, transaction
+from server.store.pool import ACQUIRE_TIMEOUT_S, Connection, Pool
 from server.store.sql import statement
 
 Result = TypeVar("Result")
@@ -28,41 +42,40 @@ class StockMoved(Exception):
     """A stock row that was locked is not what it was: nothing of the batch was written."""
 
 
+class _Outdated(Exception):
+    """What the batch was decided from is not so any more: nothing of it was written."""
+
+
+# What one wish's content can do to its whole batch. All of it was rolled back.
+_SPOILT = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.DeadlockDetectedError,
+    StockMoved,
+)
+
 LOCK_STOCK = "SELECT FROM stock WHERE variant_id = ANY($1::uuid[]) ORDER BY variant_id FOR UPDATE"
 
-_READ = statement("placing_read")
+_AHEAD, _READ = statement("placing_ahead"), statement("placing_read")
 
-_WRITE = statement("placing_write")
+_WRITE_ORDERS, _HOLD = statement("placing_orders"), statement("placing_stock")
 
-
-class _Line(msgspec.Struct, frozen=True):
-    position: int
-    variant_id: str
-    title: str
-    variant_title: str
-    quantity: int
-    unit_price_minor: int
+_encode = msgspec.json.Encoder().encode
 
 
-class _Order(msgspec.Struct, frozen=True):
-    id: str
-    shop_id: str
-    show_id: str | None
-    user_id: str
-    currency: str
-    subtotal_minor: int
-    shipping_minor: int
-    tax_minor: int
-    total_minor: int
-    address: dict[str, str]
-    card_id: str
-    digest: str
-    show_first_name: bool
-    media_time: int | None
-    idempotency_key: str
-    customer_ref: str
-    payment_method_ref: str
-    lines: tuple[_Line, ...]
+class _Ahead(msgspec.Struct, frozen=True):
+    """What no other order changes."""
+
+    shops: list[ShopNow]
+    buyers: list[BuyerNow]
+
+
+class _Contested(msgspec.Struct, frozen=True):
+    """What other orders change, or the shop while it sells."""
+
+    variants: list[VariantNow]
+    bought: list[Bought]
+    orders: list[Existing]
 
 
 def idempotency_key(order_id: str, attempt: int) -> str:
@@ -86,7 +99,9 @@ class OrderWriter:
         max_waiting: int = 20_000,
     ) -> None:
         self._pool, self._owner, self._lease_s = pool, owner, lease_s
-        self._batcher = Batcher[Wish, Decision](self._place_all, max_batch=max_batch, max_waiting=max_waiting)
+        self._batcher = Batcher[Wish, Decision](
+            self._place_all, max_batch=max_batch, max_waiting=max_waiting, parallel=3
+        )
         self._finder = Batcher[Wish, Decision | None](self._find_all, max_batch=256, max_waiting=max_waiting)
 
     async def place(self, wish: Wish) -> Decision:
@@ -98,10 +113,11 @@ class OrderWriter:
         return await _answered(self._finder, wish)
 
     async def _find_all(self, wishes: list[Wish]) -> Sequence[Decision | None]:
-        async with self._pool.acquire(timeout=5.0) as connection:
-            reading = await _read(connection, [], [], [wish.order_id for wish in wishes], [])
-        known = {order.id for order in reading.orders}
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            there = await _contested(connection, [], [], [wish.order_id for wish in wishes])
+        known = {order.id for order in there.orders}
         found = [wish for wish in wishes if wish.order_id in known]
+        reading = Reading(shops=[], variants=[], buyers=[], bought=[], orders=there.orders)
         decisions = dict(zip((w.order_id for w in found), decide(found, reading), strict=True))
         return [decisions.get(wish.order_id) for wish in wishes]
 
@@ -109,7 +125,7 @@ class OrderWriter:
         """One transaction; where its content makes it fail, one for each wish: none spoils another."""
         try:
             return await self._commit(wishes)
-        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, StockMoved) as error:
+        except _SPOILT as error:
             if len(wishes) == 1:
                 return [error]
         return [result for wish in wishes for result in await self._alone(wish)]
@@ -122,27 +138,42 @@ class OrderWriter:
         return result
 
     async def _commit(self, wishes: list[Wish]) -> list[Decision]:
-        variants = sorted({line.variant_id for wish in wishes for line in wish.lines})
-        async with transaction(self._pool) as connection:
-            await connection.execute(LOCK_STOCK, variants)
-            reading = await _read(
-                connection,
-                list({wish.shop_id for wish in wishes}),
-                variants,
-                [wish.order_id for wish in wishes],
-                list({wish.user_id for wish in wishes}),
-            )
-            decisions = decide(wishes, reading)
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            try:
+                return await self._ahead_of_lock(connection, wishes)
+            except _Outdated:
+                return await self._under_lock(connection, wishes)
+
+    async def _ahead_of_lock(self, connection: Connection, wishes: list[Wish]) -> list[Decision]:
+        async with connection.transaction():
+            before = await _reading(connection, wishes)
+            decisions = decide(wishes, before)
             placed = [decision for decision in decisions if isinstance(decision, Placed)]
             if placed:
-                await self._write(connection, placed)
+                await self._write_orders(connection, placed)
+                chosen = [order.wish for order in placed]
+                await _lock(connection, chosen)
+                own = [wish.order_id for wish in chosen]
+                now = await _contested(connection, _variants(wishes), _buyers(wishes), [], own)
+                if not stands(placed, before, now.variants, now.bought):
+                    raise _Outdated
+                await _hold(connection, placed)
         return decisions
 
-    async def _write(self, connection: Connection, placed: list[Placed]) -> None:
-        rows = [_row(order) for order in placed]
-        moved = await connection.fetch(_WRITE, rows, self._owner, self._lease_s)
-        if len(moved) != len({line.variant_id for row in rows for line in row.lines}):
-            raise StockMoved
+    async def _under_lock(self, connection: Connection, wishes: list[Wish]) -> list[Decision]:
+        async with connection.transaction():
+            await _lock(connection, wishes)
+            decisions = decide(wishes, await _reading(connection, wishes))
+            placed = [decision for decision in decisions if isinstance(decision, Placed)]
+            if placed:
+                await self._write_orders(connection, placed)
+                await _hold(connection, placed)
+        return decisions
+
+    async def _write_orders(self, connection: Connection, placed: list[Placed]) -> None:
+        orders = zip(*map(_order, placed), strict=True)
+        lines = zip(*(line for order in placed for line in _lines(order)), strict=True)
+        await connection.execute(_WRITE_ORDERS, *orders, *lines, self._owner, self._lease_s)
 
 
 async def _answered(batcher: Batcher[Wish, Result], wish: Wish) -> Result:
@@ -154,42 +185,81 @@ async def _answered(batcher: Batcher[Wish, Result], wish: Wish) -> Result:
         raise LedgerUnsure(f"{type(error).__name__}: {error}") from error
 
 
-async def _read(
-    connection: Connection, shops: list[str], variants: Sequence[str], orders: list[str], users: list[str]
-) -> Reading:
-    text = await connection.fetchval(_READ, shops, variants, users, orders)
-    return msgspec.json.decode(text, type=Reading)
+def _variants(wishes: list[Wish]) -> list[str]:
+    return sorted({line.variant_id for wish in wishes for line in wish.lines})
 
 
-def _row(placed: Placed) -> _Order:
-    wish, totals = placed.wish, placed.totals
-    return _Order(
-        id=wish.order_id,
-        shop_id=wish.shop_id,
-        show_id=wish.show_id,
-        user_id=wish.user_id,
-        currency=placed.terms.currency,
-        subtotal_minor=totals.subtotal_minor,
-        shipping_minor=totals.shipping_minor,
-        tax_minor=totals.tax_minor,
-        total_minor=totals.total_minor,
-        address=placed.address.content,
-        card_id=placed.card.id,
-        digest=wish.digest(),
-        show_first_name=wish.show_first_name,
-        media_time=wish.media_time,
-        idempotency_key=idempotency_key(wish.order_id, 1),
-        customer_ref=placed.customer_ref,
-        payment_method_ref=placed.card.payment_method_ref,
-        lines=tuple(
-            _Line(
-                position=n,
-                variant_id=taken.variant.id,
-                title=taken.variant.title,
-                variant_title=taken.variant.variant_title,
-                quantity=taken.line.quantity,
-                unit_price_minor=taken.variant.price_minor,
-            )
-            for n, taken in enumerate(placed.lines)
-        ),
+def _buyers(wishes: list[Wish]) -> list[str]:
+    return list({wish.user_id for wish in wishes})
+
+
+async def _lock(connection: Connection, wishes: list[Wish]) -> None:
+    await connection.execute(LOCK_STOCK, _variants(wishes))
+
+
+async def _reading(connection: Connection, wishes: list[Wish]) -> Reading:
+    shops, buyers = list({wish.shop_id for wish in wishes}), _buyers(wishes)
+    ahead = msgspec.json.decode(await connection.fetchval(_AHEAD, shops, buyers), type=_Ahead)
+    now = await _contested(connection, _variants(wishes), buyers, [wish.order_id for wish in wishes])
+    return Reading(
+        shops=ahead.shops, variants=now.variants, buyers=ahead.buyers, bought=now.bought, orders=now.orders
     )
+
+
+async def _contested(
+    connection: Connection,
+    variants: Sequence[str],
+    buyers: Sequence[str],
+    orders: Sequence[str],
+    own: Sequence[str] = (),
+) -> _Contested:
+    """`own`: orders that this transaction has written, which don't count as bought."""
+    return msgspec.json.decode(
+        await connection.fetchval(_READ, variants, buyers, orders, own), type=_Contested
+    )
+
+
+async def _hold(connection: Connection, placed: list[Placed]) -> None:
+    lines = [(o.wish.order_id, t.variant.id, t.line.quantity) for o in placed for t in o.lines]
+    moved = await connection.fetch(_HOLD, *zip(*lines, strict=True))
+    if len(moved) != len({variant_id for _, variant_id, _ in lines}):
+        raise StockMoved
+
+
+def _order(placed: Placed) -> tuple[Any, ...]:
+    """An order's row as placing_orders.sql takes it."""
+    wish, totals = placed.wish, placed.totals
+    return (
+        wish.order_id,
+        wish.shop_id,
+        wish.show_id,
+        wish.user_id,
+        placed.terms.currency,
+        totals.subtotal_minor,
+        totals.shipping_minor,
+        totals.tax_minor,
+        totals.total_minor,
+        _encode(placed.address.content).decode(),
+        placed.card.id,
+        bytes.fromhex(placed.digest),
+        wish.show_first_name,
+        wish.media_time,
+        idempotency_key(wish.order_id, 1),
+        placed.customer_ref,
+        placed.card.payment_method_ref,
+    )
+
+
+def _lines(placed: Placed) -> list[tuple[Any, ...]]:
+    return [
+        (
+            placed.wish.order_id,
+            position,
+            taken.variant.id,
+            taken.variant.title,
+            taken.variant.variant_title,
+            taken.line.quantity,
+            taken.variant.price_minor,
+        )
+        for position, taken in enumerate(placed.lines)
+    ]

@@ -314,3 +314,69 @@ async def test_a_store_that_is_down_says_so_and_keeps_the_stock_right(world: Wor
     assert (await world.tap.buy(wish)).state == "charging"
     await world.queue.idle()
     await world.assert_books_balance()
+
+
+async def test_an_order_that_ends_while_its_variant_is_loaded_closes_nothing(world: World) -> None:
+    """After a wipe an order is restored, ends, and so moves a variant that has no number yet."""
+    variant, ada, bob = await world.variant(5), await world.person(), await world.person()
+    held = world.wish(ada, (variant, 1))
+    await world.writer.place(held)
+    load, calls = world.gate.load, 0
+
+    async def load_late(*args: Any, **more: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await world.gate.confirm(world.shop_id, held.order_id)
+        return bool(await load(*args, **more))
+
+    world.gate.load = load_late
+    assert (await world.tap.buy(world.wish(bob, (variant, 1)))).state == "charging"
+    assert calls == 2
+    assert await world.gate_says(variant) == 3
+
+
+async def test_a_gate_that_is_wiped_again_and_again_is_no_reason_to_say_no(world: World) -> None:
+    variant, ada = await world.variant(5), await world.person()
+    opened = world.gatekeeper.open
+
+    async def open_and_wipe(*args: Any) -> list[str]:
+        unknown: list[str] = await opened(*args)
+        await world.redis.flushall()
+        return unknown
+
+    world.gatekeeper.open = open_and_wipe
+    assert (await refused(world.tap.buy(world.wish(ada, (variant, 1))))).code == "unavailable"
+
+
+async def test_a_batch_whose_ground_moved_is_decided_again(world: World) -> None:
+    """Between the look without a lock and the lock, somebody else took units."""
+    variant, ada, bob = await world.variant(2), await world.person(), await world.person()
+    writer, hurried = world.writer, False
+    write = writer._write_orders
+
+    async def write_late(connection: Any, placed: Any) -> None:
+        nonlocal hurried
+        if not hurried:
+            hurried = True
+            await world.shopkeeper.set_stock(world.shop_id, variant, 1, None)
+        await write(connection, placed)
+
+    writer._write_orders = write_late
+    first, second = world.wish(ada, (variant, 1)), world.wish(bob, (variant, 1))
+    decisions = await writer._place_all([first, second])
+    assert [type(decision).__name__ for decision in decisions] == ["Placed", "Refused"]
+    assert await world.stock_of(variant) == (0, 1, 0)
+    assert await world.state(second.order_id) is None
+    await world.assert_books_balance()
+
+
+async def test_the_same_tap_in_two_batches_at_once_is_one_order(world: World) -> None:
+    variant, ada, bob = await world.variant(9), await world.person(), await world.person()
+    same = world.wish(ada, (variant, 1))
+    batches = [[same, world.wish(bob, (variant, 1))] for _ in range(3)]
+    answers = await asyncio.gather(*(world.writer._place_all(batch) for batch in batches))
+    kinds = sorted(type(batch[0]).__name__ for batch in answers)
+    assert kinds == ["Placed", "Repeated", "Repeated"]
+    assert await world.stock_of(variant) == (5, 4, 0)
+    await world.assert_books_balance()
