@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 HEADER = Struct("!BBHII")
 HEADER_BYTES = 12
+MAX_BYTES = 1498
+"""An Ethernet payload less RTX's two bytes: what is larger came over a path that viewers don't have."""
 
 _ONE_BYTE_EXTENSIONS = 0xBEDE  # RFC 8285 4.2
 _TWO_BYTE_EXTENSIONS = 0x1000  # RFC 8285 4.3, the low four bits are free
@@ -35,8 +37,8 @@ def is_rtcp(datagram: bytes) -> bool:
 
 
 def parse(packet: bytes) -> Rtp | None:
-    """The packet's fields, or None when it is not well-formed RTP."""
-    if len(packet) < HEADER_BYTES:
+    """The packet's fields, or None when it is not well-formed RTP, or larger than we could send it on."""
+    if not HEADER_BYTES <= len(packet) <= MAX_BYTES:
         return None
     first, second, seq, timestamp, ssrc = HEADER.unpack_from(packet)
     if first >> 6 != 2:

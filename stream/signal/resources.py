@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -102,6 +103,7 @@ class Resources:
                     methods=["POST", "GET", "DELETE", "OPTIONS"],
                 ),
             ],
+            exception_handlers={HTTPException: _unrouted},
         )
 
     async def _endpoint(self, request: Request) -> Response:
@@ -335,6 +337,16 @@ def _guarded(handler: Handler) -> Handler:
         return response
 
     return guarded
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """No such path, or a method that it doesn't know: 405 says in `Allow` which it does (RFC 9110 15.5.6)."""
+    assert isinstance(error, HTTPException)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    detail = f"{request.method} is not for this address" if error.status_code == 405 else "nothing is here"
+    response = _problem(SignalError(detail, code=code, status=error.status_code))
+    response.headers.update({**(error.headers or {}), **CORS})
+    return response
 
 
 def _problem(error: SignalError) -> Response:

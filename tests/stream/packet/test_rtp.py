@@ -31,6 +31,12 @@ def test_what_is_built_parses_to_the_same(payload_type, marker, seq, timestamp, 
     assert parsed == (payload_type, marker, seq, timestamp, ssrc, payload, b"")
 
 
+def test_what_could_not_be_sent_on_is_not_taken():
+    """Found by fuzzing: a packet larger than any we may send was numbered, then lost to everyone."""
+    assert rtp.parse(rtp.build(96, True, 1, 1, 1, bytes(rtp.MAX_BYTES - rtp.HEADER_BYTES))) is not None
+    assert rtp.parse(rtp.build(96, True, 1, 1, 1, bytes(rtp.MAX_BYTES - rtp.HEADER_BYTES + 1))) is None
+
+
 def test_extensions_csrcs_and_padding_stay_at_the_door():
     packet = (
         bytes((0xB1, 0x60, 0, 1))
