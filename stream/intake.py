@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .broadcast import Broadcast, BroadcastPublisher, BroadcastViewer, Layer, Track
 from .packet import rtcp, rtp
 from .packet.codecs import H264, Codec
 from .packet.keyframes import KeyframeRequests
-from .packet.reception import in_order
+from .packet.reception import Reception, in_order
 from .packet.rtcp import Bye, SenderReport
 from .packet.rtp import Rtp
 from .packet.source import Source
@@ -81,6 +81,11 @@ class Intake:
         self._inheriting = KeyframeRequests()
         self._turns = 0
         self._announce(offer, layer)
+
+    @property
+    def has_picture(self) -> bool:
+        """A keyframe has come, and what refers to it goes on to viewers."""
+        return any(source.started for track, source in self._sources.items() if isinstance(track, Layer))
 
     def _announce(self, offer: Offer, layer: Layer[BroadcastViewer] | None) -> None:
         if layer is None:
@@ -239,6 +244,11 @@ class Intake:
                 del self._sources[track]
                 if isinstance(track, Layer) and not any(isinstance(left, Layer) for left in self._sources):
                     self.broadcast.publisher_silent(self._owner, now)
+
+    def receptions(self) -> Iterator[tuple[str, Reception]]:
+        """How each stream gets through, by `audio`, `video` or the layer's rid."""
+        for track, source in self._sources.items():
+            yield getattr(track, "rid", "") or source.codec.kind, source.reception
 
     # What is asked of the other side
 

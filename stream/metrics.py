@@ -12,12 +12,16 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .ports import BroadcastState
+from .ports import BroadcastId, BroadcastState
+from .publisher import Publisher
+from .viewer import Viewer
 
 if TYPE_CHECKING:
     from .sessions import Sessions
     from .wire.fanout import Fanout
     from .wire.ingress import Ingress
+
+QUANTILES = (0.5, 0.95)
 
 
 class Metrics(Collector):
@@ -42,6 +46,9 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._audience()
+        yield from self._layers()
+        yield from self._uplinks()
+        yield from self._paths()
         yield from self._feedback()
         yield from self._wire()
 
@@ -65,6 +72,59 @@ class Metrics(Collector):
             "cause",
             self._sessions.totals.closed,
         )
+
+    def _layers(self) -> Iterator[Metric]:
+        labels = ["broadcast", "layer"]
+        rate = GaugeMetricFamily("hawker_stream_layer_bits_per_second", "On air, by layer.", labels=labels)
+        watched = GaugeMetricFamily("hawker_stream_layer_viewers", "Viewers on a layer.", labels=labels)
+        paused = GaugeMetricFamily(
+            "hawker_stream_viewers_paused",
+            "Viewers with sound only for now.",
+            labels=labels[:1],
+        )
+        for broadcast in self._sessions.broadcasts.values():
+            on = Counter(viewer.layer.index for viewer in broadcast.viewers)
+            for layer in broadcast.layers:
+                name = layer.rid or str(layer.index)
+                rate.add_metric([broadcast.id, name], layer.bits_per_s)
+                watched.add_metric([broadcast.id, name], on[layer.index])
+            paused.add_metric([broadcast.id], sum(viewer.is_paused for viewer in broadcast.viewers))
+        yield from (rate, watched, paused)
+
+    def _uplinks(self) -> Iterator[Metric]:
+        labels = ["broadcast", "stream"]
+        received = CounterMetricFamily("hawker_stream_in_packets", "Packets from publishers.", labels=labels)
+        lost = GaugeMetricFamily("hawker_stream_in_missing_packets", "Never arrived so far.", labels=labels)
+        mended = CounterMetricFamily("hawker_stream_in_recovered", "Arrived on request.", labels=labels)
+        jitter = GaugeMetricFamily(
+            "hawker_stream_in_jitter_seconds", "Interarrival jitter, RFC 3550.", labels=labels
+        )
+        for session in self._sessions:
+            if isinstance(session, Publisher):
+                for name, reception in session.intake.receptions():
+                    key = [session.broadcast.id, name]
+                    received.add_metric(key, reception.received)
+                    lost.add_metric(key, reception.expected - reception.received)
+                    mended.add_metric(key, reception.recovered)
+                    jitter.add_metric(key, reception.jitter_s)
+        yield from (received, lost, mended, jitter)
+
+    def _paths(self) -> Iterator[Metric]:
+        """What viewers report: the middle one, and the one at the edge of the slowest twentieth."""
+        labels = ["broadcast", "quantile"]
+        trips = GaugeMetricFamily("hawker_stream_viewer_rtt_seconds", "Round trip to viewers.", labels=labels)
+        loss = GaugeMetricFamily("hawker_stream_viewer_loss_ratio", "Lost, by last report.", labels=labels)
+        by_broadcast: dict[BroadcastId, list[Viewer]] = {}
+        for session in self._sessions:
+            if isinstance(session, Viewer):
+                by_broadcast.setdefault(session.broadcast.id, []).append(session)
+        for broadcast, viewers in by_broadcast.items():
+            known = sorted(v.round_trip_s for v in viewers if v.round_trip_s is not None)
+            losses = sorted(viewer.bandwidth.fraction_lost for viewer in viewers)
+            for family, values in ((trips, known), (loss, losses)):
+                for quantile in QUANTILES if values else ():
+                    family.add_metric([broadcast, str(quantile)], values[int(quantile * (len(values) - 1))])
+        yield from (trips, loss)
 
     def _feedback(self) -> Iterator[Metric]:
         totals = self._sessions.totals

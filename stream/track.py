@@ -10,7 +10,7 @@ from .packet.cache import Gop, Ring
 from .packet.codecs import Codec
 from .packet.gather import Gather
 from .packet.keyframes import KeyframeRequests
-from .packet.rtcp import SenderReport
+from .packet.rtcp import ReportBlock, SenderReport
 from .packet.source import Continuity
 from .wire.fanout import Lane
 from .wire.peer import Handle
@@ -18,6 +18,8 @@ from .wire.peer import Handle
 AUDIO, VIDEO, RTX = 0, 1, 2
 """The fan-out's names for our tracks."""
 _NTP = 1 << 32
+ROUND_TRIP_MAX_S = 30.0
+"""Longer is no round trip: the host's clock was set in between, or its answer is made up."""
 _RATE_WEIGHT = 0.3
 
 V = TypeVar("V")
@@ -58,13 +60,24 @@ class Track:
         return rtcp.sender_report(
             SenderReport(
                 self.ssrc,
-                report.ntp + round((now - at) * _NTP),
+                self._ntp(report, at, now),
                 report.timestamp + round((now - at) * self.clock_rate_hz) & 0xFFFFFFFF,
                 self.packets & 0xFFFFFFFF,
                 self.octets & 0xFFFFFFFF,
             ),
             cname,
         )
+
+    def round_trip_s(self, block: ReportBlock, now: float) -> float | None:
+        """How long a report of ours and its answer were on their way (RFC 3550 6.4.1); None: not known."""
+        if self._clock_map is None or not block.last_sr:
+            return None
+        then = block.last_sr + block.since_last_sr
+        elapsed_s = ((self._ntp(*self._clock_map, now) >> 16) - then & 0xFFFFFFFF) / 65536
+        return elapsed_s if elapsed_s < ROUND_TRIP_MAX_S else None
+
+    def _ntp(self, report: SenderReport, at: float, now: float) -> int:
+        return report.ntp + round((now - at) * _NTP)
 
 
 class Layer(Track, Generic[V]):

@@ -68,6 +68,7 @@ class Viewer:
         self.joined_at = clock.time()
         self.first_frame_s: float | None = None
         self.bandwidth = Bandwidth(self.joined_at)
+        self.round_trip_s: float | None = None
         self.counts = Counter(nacked=0, resent=0, not_resent=0, pli=0, switches=0, pauses=0)
         self._choices = {choice.codec.name: choice for choice in choices}
         self._fanout = fanout
@@ -120,6 +121,7 @@ class Viewer:
                 self.bandwidth.heard_remb(report.bits_per_s, now)
             elif isinstance(report, ReportBlock) and report.ssrc == self.broadcast.video.ssrc:
                 self.bandwidth.heard_loss(report.fraction_lost / 256, now)
+                self.round_trip_s = self.broadcast.video.round_trip_s(report, now)
 
     def peer_closed(self, reason: str) -> None:
         if self._timer is not None:

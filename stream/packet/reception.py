@@ -56,6 +56,10 @@ class Reception:
     def expected(self) -> int:
         return self.highest - self._first + 1 if self.highest >= 0 else 0
 
+    @property
+    def jitter_s(self) -> float:
+        return self._jitter / self._clock_rate_hz
+
     def accept(self, seq: int, timestamp: int, now: float) -> int | None:
         """The packet's extended sequence number; None for a repeat or one that is too old or far off."""
         if self.highest < 0:
