@@ -62,7 +62,9 @@ async def _prepare(connection: Connection) -> None:
         )
 
 
-async def connect(database_url: str) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(
+    database_url: str, *, command_timeout_s: float = COMMAND_TIMEOUT_S
+) -> asyncpg.Connection[asyncpg.Record]:
     """One connection of its own. Waits, bounded, for a server that is just starting.
 
     Raises StoreError `database_down`.
@@ -73,7 +75,7 @@ async def connect(database_url: str) -> asyncpg.Connection[asyncpg.Record]:
             connection = await asyncpg.connect(
                 database_url,
                 timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
+                command_timeout=command_timeout_s,
                 server_settings=_SETTINGS,
             )
             await _prepare(connection)
