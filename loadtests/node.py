@@ -21,7 +21,7 @@ from typing import Any
 
 from loadtests.signalling import address
 from stream.node import Node, NodeSettings
-from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
+from stream.ports import BroadcastId, Carried, Grant, Purpose
 
 SHOW = BroadcastId("show")
 
@@ -35,9 +35,9 @@ class OpenAdmission:
 
 
 class NoObserver:
-    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None: ...
+    def broadcast_changed(self, broadcast: BroadcastId, carried: Carried) -> None: ...
 
-    def node_beat(self, broadcasts: dict[BroadcastId, tuple[BroadcastState, int]]) -> None: ...
+    def node_beat(self, broadcasts: dict[BroadcastId, Carried]) -> None: ...
 
 
 class NodeProcess:

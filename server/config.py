@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import ipaddress
 import json
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -234,6 +235,39 @@ class Settings:
         "Where WHIP and WHEP clients reach the stream role.",
         default="http://127.0.0.1:8402",
         parse=_url("http", "https"),
+    )
+    stream_node_url: str = _setting(
+        "Where other stream processes reach this one's WHEP, to pull what it has. Empty: "
+        "HAWKER_STREAM_PUBLIC_URL.",
+        parse=_url("http", "https"),
+    )
+    stream_origins: tuple[str, ...] = _setting(
+        "Origins of all stream processes that browsers may be sent to, separated by commas, where there are "
+        "others than HAWKER_STREAM_PUBLIC_URL's: `https://media-2.example`, `https://*.media.example`. Pages "
+        "may connect to these.",
+        default=(),
+        parse=_origins,
+    )
+    stream_nodes: int = _setting(
+        "How many stream processes `hawker up` runs, one a core; they take ports of their own from "
+        "HAWKER_STREAM_NODE_PORTS on.",
+        default=lambda: os.cpu_count() or 1,
+        parse=_count,
+        shown_default="the number of cores",
+    )
+    stream_node_ports: int = _setting(
+        "First of the ports of `hawker up`'s further stream processes, two each: WHIP and WHEP, media.",
+        default=8410,
+        parse=_port,
+    )
+    stream_drain_s: int = _setting(
+        "Longest time in seconds that a stream process which is told to stop goes on for those who haven't "
+        "moved to another.",
+        default=30,
+        parse=_whole(0, 3600),
+    )
+    region: str = _setting(
+        "Where this process is. A web process sends viewers to stream processes of its own region first.",
     )
     ice_servers: tuple[IceServer, ...] = _setting(
         "STUN and TURN servers that browsers are told: URLs separated by commas, or a JSON array of "

@@ -1,15 +1,16 @@
-"""Which media node carries which show: nodes write, the web role reads.
+"""Which media node carries which show: nodes write, the web role and other nodes read.
 
 Each node keeps one key that expires, so a node that died is forgotten after `NODE_LIFE_S`. A show without a
 carrier goes to the same node for everybody (highest hash of node and show, rendezvous hashing), so that early
-viewers and the publisher meet without anybody writing it down.
+viewers and the publisher meet without anybody writing it down. A show that is on air goes to the node that
+has its picture, until that one is full; then to another, which becomes an edge and pulls it from the origin.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from redis.asyncio import Redis
@@ -18,24 +19,47 @@ from redis.exceptions import RedisError
 from server.tickets import Tickets
 from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
 
-NODE_LIFE_S = 10
+NODE_LIFE_S = 3
+"""Three beats: as long as clients may be sent to a node that is no more."""
+FULL = 0.95
+"""Of a node's capacity: the rest is for those who are on their way when it beats."""
 _DEADLINE_S = 2.0
-_NODES = "hawker:nodes"  # zset: node id by the Unix ms at which it is forgotten
+_NODES = "hawker:nodes"  # zset: node id by the Unix s at which it is forgotten
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """One broadcast on one node."""
+    """One broadcast on one node; `is_origin`: its host publishes here, else the node pulls it."""
 
     state: BroadcastState
     viewers: int
+    is_origin: bool = False
 
 
-class Node(msgspec.Struct, frozen=True):
-    """A media node's public HTTP address, and what it carries by broadcast id."""
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A media node: its public HTTP address, the one for other nodes, and what it carries by broadcast id."""
 
     id: str
     url: str
+    node_url: str = ""
+    boot: str = ""
+    """Differs after each start."""
+    region: str = ""
+    capacity: int = 0
+    """Most viewers; 0: unknown, and never full."""
+    is_draining: bool = False
     broadcasts: dict[str, Carried] = {}
+
+    @property
+    def viewers(self) -> int:
+        return sum(carried.viewers for carried in self.broadcasts.values())
+
+    @property
+    def is_full(self) -> bool:
+        return 0 < self.capacity * FULL <= self.viewers
+
+    def state(self, broadcast: str) -> BroadcastState:
+        carried = self.broadcasts.get(broadcast)
+        return carried.state if carried else BroadcastState.IDLE
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -51,22 +75,18 @@ class NodeRegistry:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def beat(
-        self, node_id: str, url: str, broadcasts: Mapping[BroadcastId, tuple[BroadcastState, int]]
-    ) -> None:
+    async def beat(self, node: Node) -> None:
         """Say that a node lives and what it carries; to be repeated well within `NODE_LIFE_S`."""
-        carried = {str(id): Carried(state, viewers) for id, (state, viewers) in broadcasts.items()}
-        node = Node(node_id, url, carried)
         async with asyncio.timeout(_DEADLINE_S):
             seconds, _ = await self._redis.time()
             async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.set(_key(node_id), msgspec.json.encode(node), ex=NODE_LIFE_S)
-                pipe.zadd(_NODES, {node_id: seconds + NODE_LIFE_S})
+                pipe.set(_key(node.id), msgspec.json.encode(node), ex=NODE_LIFE_S)
+                pipe.zadd(_NODES, {node.id: seconds + NODE_LIFE_S})
                 pipe.zremrangebyscore(_NODES, "-inf", seconds - NODE_LIFE_S)
                 await pipe.execute()
 
     async def leave(self, node_id: str) -> None:
-        """A draining node: nobody is sent to it any more."""
+        """A node that ends: nobody is sent to it any more, and nobody pulls from it."""
         async with asyncio.timeout(_DEADLINE_S):
             await self._redis.zrem(_NODES, node_id)
             await self._redis.delete(_key(node_id))
@@ -77,8 +97,8 @@ class NodeRegistry:
             kept = await asyncio.gather(*(self._redis.get(_key(id)) for id in ids))
         return [msgspec.json.decode(raw, type=Node) for raw in kept if raw is not None]
 
-    async def node_for(self, broadcast: str, purpose: Purpose) -> Node | None:
-        return choose(await self.nodes(), broadcast, purpose)
+    async def node_for(self, broadcast: str, purpose: Purpose, region: str = "") -> Node | None:
+        return choose(await self.nodes(), broadcast, purpose, region)
 
     async def pictures(self) -> dict[str, Picture]:
         """Every carried broadcast's state and viewers, summed over nodes."""
@@ -92,14 +112,68 @@ class NodeRegistry:
             return {}
 
 
-def choose(nodes: Sequence[Node], broadcast: str, purpose: Purpose) -> Node | None:
-    """The node to send a client to: one with a picture, else one that already carries the show, else the
-    show's own by hash. Among several with a picture a viewer gets the one with the fewest viewers."""
-    with_picture = [n for n in nodes if _state(n, broadcast) in (BroadcastState.LIVE, BroadcastState.AWAY)]
-    if with_picture and purpose is Purpose.VIEW:
-        return min(with_picture, key=lambda n: n.broadcasts[broadcast].viewers)
-    carriers = with_picture or [n for n in nodes if broadcast in n.broadcasts]
-    return max(carriers or nodes, key=lambda n: _weight(n.id, broadcast), default=None)
+def choose(nodes: Sequence[Node], broadcast: str, purpose: Purpose, region: str = "") -> Node | None:
+    """The node to send a client to; never one that drains."""
+    staying = [node for node in nodes if not node.is_draining]
+    is_on_air = any(node.state(broadcast) is not BroadcastState.IDLE for node in nodes)
+    if purpose is Purpose.VIEW and is_on_air:
+        return _for_viewer(staying, broadcast, region)
+    carriers = (
+        [node for node in staying if _has_picture(node, broadcast) and node.broadcasts[broadcast].is_origin]
+        or [node for node in staying if _has_picture(node, broadcast)]
+        or [node for node in staying if broadcast in node.broadcasts]
+        or [node for node in staying if node.region == region]
+        or staying
+    )
+    return max(carriers, key=lambda node: _weight(node.id, broadcast), default=None)
+
+
+def _for_viewer(nodes: Sequence[Node], broadcast: str, region: str) -> Node | None:
+    """With room before full, near before far, with the picture before becoming an edge; then the emptiest."""
+    return min(
+        nodes,
+        key=lambda node: (
+            node.is_full,
+            node.region != region,
+            -_RANK[node.state(broadcast)],
+            node.viewers,
+            _weight(node.id, broadcast),
+        ),
+        default=None,
+    )
+
+
+def origin_of(nodes: Sequence[Node], broadcast: str, but: str) -> Node | None:
+    """The node that a broadcast's host publishes to, the node `but` left out: where others pull it from.
+
+    An edge is never named, so that no two nodes pull from each other. A host who has moved may leave a
+    second origin behind for a while; the one with a picture that stays counts.
+    """
+    origins = [
+        node
+        for node in nodes
+        if node.id != but and _has_picture(node, broadcast) and node.broadcasts[broadcast].is_origin
+    ]
+    return max(
+        origins,
+        key=lambda node: (
+            _RANK[node.state(broadcast)],
+            not node.is_draining,
+            _weight(node.id, broadcast),
+        ),
+        default=None,
+    )
+
+
+def best_state(nodes: Sequence[Node], broadcast: str, but: str) -> BroadcastState:
+    """How the picture stands on all nodes but one."""
+    states = (node.state(broadcast) for node in nodes if node.id != but)
+    return max(states, key=_RANK.__getitem__, default=BroadcastState.IDLE)
+
+
+def rank(state: BroadcastState) -> int:
+    """Live counts more than away, away more than idle."""
+    return _RANK[state]
 
 
 def summed(nodes: Sequence[Node]) -> dict[str, Picture]:
@@ -123,7 +197,8 @@ class RedisAdmission:
         if kept is None:
             return None
         bearer = bytes.fromhex(kept.bearer_sha256) if kept.bearer_sha256 else None
-        return Grant(BroadcastId(kept.broadcast), Purpose(kept.purpose), kept.credential, bearer)
+        broadcast, purpose = BroadcastId(kept.broadcast), Purpose(kept.purpose)
+        return Grant(broadcast, purpose, kept.credential, bearer, kept.is_edge)
 
 
 _RANK = {BroadcastState.IDLE: 0, BroadcastState.AWAY: 1, BroadcastState.LIVE: 2}
@@ -133,9 +208,8 @@ def _key(node_id: str) -> str:
     return f"hawker:node:{node_id}"
 
 
-def _state(node: Node, broadcast: str) -> BroadcastState | None:
-    carried = node.broadcasts.get(broadcast)
-    return carried.state if carried else None
+def _has_picture(node: Node, broadcast: str) -> bool:
+    return node.state(broadcast) is not BroadcastState.IDLE
 
 
 def _weight(node_id: str, broadcast: str) -> bytes:

@@ -26,13 +26,14 @@ STREAM_KEY_PREFIX = "hk_"
 
 
 class MediaTicket(msgspec.Struct, frozen=True, tag_field="kind", tag="media"):
-    """Lets one client publish or view one broadcast; see `stream.ports.Grant` for `credential` and
-    `bearer_sha256` (hex)."""
+    """Lets one client publish or view one broadcast; see `stream.ports.Grant` for `credential`,
+    `bearer_sha256` (hex) and `is_edge`."""
 
     broadcast: str
     purpose: str  # publish, view
     credential: str
     bearer_sha256: str | None = None
+    is_edge: bool = False
 
 
 class RoomTicket(msgspec.Struct, frozen=True, tag_field="kind", tag="room"):

@@ -54,6 +54,10 @@ class BroadcastViewer(Protocol):
     is_paused: bool
     layer: Layer[BroadcastViewer]
 
+    @property
+    def is_edge(self) -> bool:
+        """Another node, which counts its own viewers."""
+
     def catch_up(self, now: float) -> None:
         """Goes on with the cached GOP; sets `is_live` when it has reached its end."""
 
@@ -199,10 +203,11 @@ class Broadcast:
         """The viewer is expected; it counts once it is connected."""
         self.viewers[viewer] = None
 
-    def connected(self) -> None:
+    def connected(self, viewer: BroadcastViewer) -> None:
         """A viewer has its lane."""
         self._lanes_stale = True
-        self._count(+1)
+        if not viewer.is_edge:
+            self._count(+1)
 
     def regroup(self) -> None:
         """A viewer has gone live, paused, or changed its layer."""
@@ -215,8 +220,13 @@ class Broadcast:
         self._lanes_stale = True
         if not self.viewers:
             self._rota.clear()
-        if was_connected:
+        if was_connected and not viewer.is_edge:
             self._count(-1)
+
+    @property
+    def is_watched(self) -> bool:
+        """Somebody is here who is no node."""
+        return any(not viewer.is_edge for viewer in self.viewers)
 
     def _count(self, change: int) -> None:
         self.audience += change
@@ -294,6 +304,11 @@ class Broadcast:
         """It says so itself, and is kept."""
         if self.publisher is publisher:
             self.gone_silent(now)
+
+    def expect(self, now: float) -> None:
+        """Nobody is on air yet, but somebody will be: viewers may wait here."""
+        if self.state is BroadcastState.IDLE:
+            self._enter(BroadcastState.AWAY, now)
 
     def gone_silent(self, now: float) -> None:
         for layer in self.layers:

@@ -11,12 +11,14 @@ import errno
 import socket
 from dataclasses import dataclass, field
 
+import aiohttp
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from .edge.edges import EdgeAdmission, Edges
 from .metrics import Metrics
-from .ports import Admission, BroadcastId, Observer
+from .ports import Admission, BroadcastId, Observer, Origins
 from .sessions import Sessions
 from .signal.resources import IceServer, Resources
 from .wire.dtls import DtlsContext
@@ -25,7 +27,7 @@ from .wire.ingress import Ingress, UdpPortUnavailableError, open_udp
 from .wire.tcp import IceTcp
 
 SWEEP_S = 0.5
-BEAT_S = 3.0
+BEAT_S = 1.0
 CLOSE_S = 3.0
 
 __all__ = ["HttpPortUnavailableError", "IceServer", "Node", "NodeSettings", "UdpPortUnavailableError"]
@@ -66,8 +68,17 @@ class NodeSettings:
 class Node:
     """`await start()`, then it serves until `stop()`; `http_port` and `udp_port` are then the bound ones."""
 
-    def __init__(self, settings: NodeSettings, admission: Admission, observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        admission: Admission,
+        observer: Observer,
+        origins: Origins | None = None,
+    ) -> None:
+        """Without `origins` it serves what is published to it, and nothing else."""
         self.settings = settings
+        self.edges: Edges | None = None
+        self._origins = origins
         self.http_port = 0
         self.udp_port = 0
         self._admission = admission
@@ -113,10 +124,11 @@ class Node:
         stack.callback(self._tcp.stop)
         if settings.tcp:
             await self._tcp.start()
+        dtls = DtlsContext()
         self._sessions = sessions = Sessions(
             ingress,
             fanout,
-            DtlsContext(),
+            dtls,
             loop,
             self._observer,
             candidates=self._candidates(),
@@ -124,13 +136,14 @@ class Node:
             takes_tcp=self._tcp.port > 0,
         )
         stack.push_async_callback(self._close_sessions, sessions)
+        admission = await self._start_edges(sessions, dtls, stack)
         stack.push_async_callback(
             _finish, asyncio.create_task(self._clockwork(sessions), name="node-clockwork")
         )
         metrics = Metrics(sessions, ingress, fanout)
         resources = Resources(
             sessions,
-            self._admission,
+            admission,
             public_base_url=settings.public_base_url
             or f"http://{_url_host(settings.http_host)}:{self.http_port}",
             ice_servers=settings.ice_servers,
@@ -140,6 +153,17 @@ class Node:
         self._fanout = fanout
         await self._serve(resources, http, stack)
         stack.callback(sessions.events.end_all)  # else the HTTP server waits for their readers
+
+    async def _start_edges(
+        self, sessions: Sessions, dtls: DtlsContext, stack: contextlib.AsyncExitStack
+    ) -> Admission:
+        if self._origins is None:
+            return self._admission
+        http = aiohttp.ClientSession()
+        stack.push_async_callback(http.close)
+        self.edges = Edges(sessions, self._origins, http, dtls, self.settings.udp_host)
+        stack.push_async_callback(self.edges.stop)
+        return EdgeAdmission(self._admission, self.edges)
 
     async def _serve(
         self, resources: Resources, http: socket.socket, stack: contextlib.AsyncExitStack
@@ -195,9 +219,11 @@ class Node:
             await asyncio.sleep(SWEEP_S)
             now = loop.time()
             sessions.sweep(now)
+            if self.edges is not None:
+                self.edges.sweep(now)
             if now >= beat_at:
                 beat_at = now + BEAT_S
-                self._observer.node_beat(sessions.counts())
+                self._observer.node_beat(sessions.carried())
 
     def _candidates(self) -> list[tuple[str, int]]:
         announced = self.settings.announced or ((self.settings.udp_host, 0),)

@@ -29,6 +29,8 @@ class Grant:
     purpose: Purpose
     credential: str
     bearer_sha256: bytes | None = None
+    is_edge: bool = False
+    """Another node pulls for viewers of its own: it is sent one layer whole, and counts as no viewer."""
 
 
 class Admission(Protocol):
@@ -43,11 +45,43 @@ class BroadcastState(StrEnum):
     AWAY = "away"  # the publisher is gone or silent; its viewers are kept
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One broadcast on one node. `is_origin`: its host publishes here, or did last; else it is pulled."""
+
+    state: BroadcastState
+    viewers: int
+    is_origin: bool
+
+
 class Observer(Protocol):
     """Told, never asked: calls return at once and must not raise."""
 
-    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None: ...
+    def broadcast_changed(self, broadcast: BroadcastId, carried: Carried) -> None: ...
 
-    def node_beat(self, broadcasts: dict[BroadcastId, tuple[BroadcastState, int]]) -> None:
-        """Every few seconds: what this node carries, and for how many viewers."""
+    def node_beat(self, broadcasts: dict[BroadcastId, Carried]) -> None:
+        """Every second: what this node carries, and for how many viewers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The node that a host publishes to. `boot` differs after each start of that node; `url` is where other
+    nodes reach its HTTP."""
+
+    node: str
+    boot: str
+    url: str
+    is_live: bool
+
+
+class Origins(Protocol):
+    """Where a node that is asked for a broadcast it doesn't carry may pull it from."""
+
+    async def origin_of(self, broadcast: BroadcastId) -> Origin | None:
+        """Never this node itself. Errors count as None."""
+        ...
+
+    async def ticket(self, broadcast: BroadcastId) -> str:
+        """For one WHEP session of ours at the origin, redeemed there as a grant with `is_edge`."""
         ...

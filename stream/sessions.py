@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from .broadcast import Broadcast
-from .ports import BroadcastId, BroadcastState, Grant, Observer
+from .ports import BroadcastId, BroadcastState, Carried, Grant, Observer
 from .publisher import Publisher
 from .signal.answer import (
     Choice,
@@ -103,8 +103,8 @@ class Sessions:
 
     def publish(self, grant: Grant, offer: Offer) -> tuple[Session, str]:
         """The session and the answer; ConflictError when another publisher holds the broadcast."""
-        self._admit()
-        broadcast = self._broadcast(grant.broadcast)
+        self._admit(grant)
+        broadcast = self.broadcast(grant.broadcast)
         held = next((p for p in (broadcast.heir, broadcast.publisher) if isinstance(p, Publisher)), None)
         if held is not None:
             if held.grant.credential != grant.credential:
@@ -112,7 +112,7 @@ class Sessions:
                     "another publisher is on this broadcast; stop it, or use its stream key to take over"
                 )
             held.close("taken_over")
-            broadcast = self._broadcast(grant.broadcast)  # one that was never live has gone with it
+            broadcast = self.broadcast(grant.broadcast)  # one that was never live has gone with it
         session, peer, local = self._peer(offer)
         publisher = Publisher(session, grant, broadcast, offer, peer, self._fanout, self._clock, self._closed)
         broadcast.take(publisher)
@@ -120,12 +120,12 @@ class Sessions:
 
     def view(self, grant: Grant, offer: Offer) -> tuple[Session, str]:
         """The session and the answer; ConflictError "not_live" when nobody has published."""
-        self._admit()
+        self._admit(grant)
         return self._view(self._on_air(grant), grant, offer)
 
     def counter(self, grant: Grant) -> tuple[Countered, str]:
         """A session to be and our own offer, to be answered within `ANSWER_WITHIN_S`; errors as of `view`."""
-        self._admit()
+        self._admit(grant)
         broadcast = self._on_air(grant)
         offer = able_viewer(broadcast.profile_level_id)
         offer.video.choices = self._shared(broadcast, offer)
@@ -224,11 +224,14 @@ class Sessions:
             self.end(broadcast_id, reason)
 
     def broadcast_changed(self, broadcast: Broadcast) -> None:
-        self._observer.broadcast_changed(broadcast.id, broadcast.state, broadcast.audience)
+        self._observer.broadcast_changed(broadcast.id, _carried(broadcast))
         self.events.tell(broadcast.id, _news(broadcast))
 
     def counts(self) -> dict[BroadcastId, tuple[BroadcastState, int]]:
         return {held.id: (held.state, held.audience) for held in self.broadcasts.values()}
+
+    def carried(self) -> dict[BroadcastId, Carried]:
+        return {held.id: _carried(held) for held in self.broadcasts.values()}
 
     @property
     def faults(self) -> int:
@@ -238,7 +241,10 @@ class Sessions:
     def candidate_lines(self) -> list[str]:
         return candidate_lines(self._candidates, takes_tcp=self._takes_tcp)
 
-    def _admit(self) -> None:
+    def _admit(self, grant: Grant) -> None:
+        """Nodes that pull are let in always: each stands for many viewers, also for those who leave here."""
+        if grant.is_edge:
+            return
         if self.is_draining:
             raise UnavailableError(
                 "this node is going away; ask the public address again", code="draining", retry_after_s=1
@@ -248,13 +254,15 @@ class Sessions:
 
     def _on_air(self, grant: Grant) -> Broadcast:
         broadcast = self.broadcasts.get(grant.broadcast)
-        if broadcast is None or broadcast.state is BroadcastState.IDLE:
+        is_here = broadcast is not None and (broadcast.is_origin or not grant.is_edge)
+        if broadcast is None or not is_here or broadcast.state is BroadcastState.IDLE:
             raise ConflictError(
                 "nobody is on air here; ask again later", code="not_live", retry_after_s=RETRY_S
             )
         return broadcast
 
-    def _broadcast(self, broadcast_id: BroadcastId) -> Broadcast:
+    def broadcast(self, broadcast_id: BroadcastId) -> Broadcast:
+        """The one that is held, or a new one."""
         held = self.broadcasts.get(broadcast_id)
         if held is None:
             held = Broadcast(broadcast_id, self._fanout, self._clock, self)
@@ -307,6 +315,10 @@ class Sessions:
 
 def _never_began(broadcast: Broadcast) -> bool:
     return broadcast.publisher is None and broadcast.state is BroadcastState.IDLE
+
+
+def _carried(broadcast: Broadcast) -> Carried:
+    return Carried(broadcast.state, broadcast.audience, broadcast.is_origin)
 
 
 def _drop(countered: dict[str, Countered], session: str) -> None:

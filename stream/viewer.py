@@ -92,6 +92,10 @@ class Viewer:
         """The newest ICE generation: it changes with each restart, and with nothing else."""
         return self.peer.ice.generations[-1].ufrag
 
+    @property
+    def is_edge(self) -> bool:
+        return self.grant.is_edge
+
     # From the peer
 
     def peer_connected(self, lane: Lane) -> None:
@@ -99,7 +103,7 @@ class Viewer:
         audio = self._choices.get("OPUS")
         if audio is not None:
             self._fanout.number(lane, AUDIO, Numbering(self.broadcast.audio.ssrc, audio.payload_type, 0, 0))
-        self.broadcast.connected()
+        self.broadcast.connected(self)
         now = self._clock.time()
         self.choose_layer(now)
         self.send_report(now)
@@ -244,6 +248,9 @@ class Viewer:
 
     def choose_layer(self, now: float) -> None:
         """Looks at what is on air and at what gets through; a change waits for the target's next keyframe."""
+        if self.is_edge:
+            self._keep_to_layer(now)
+            return
         if len(self.broadcast.layers) == 1 and self.choice.is_calm and not self.bandwidth.loses_much:
             return  # the ordinary case, a thousand times every half second
         rates = self.broadcast.rates(now)
@@ -265,6 +272,12 @@ class Viewer:
             self.broadcast.request_keyframe(now, layer)
         else:
             self._stop_waiting()
+
+    def _keep_to_layer(self, now: float) -> None:
+        """A node takes the layer it asked for as it comes: which one suits whom is for its own viewers."""
+        layer = self.broadcast.layers[self.choice.preferred or 0]
+        if self.lane is not None and layer is not self.layer:
+            self._read_from(layer, now)
 
     def switch(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
         """From the keyframe that `first` heads the viewer is on `layer`."""

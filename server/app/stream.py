@@ -3,82 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
+import secrets
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from overlay.frames import PictureState
-from overlay.log import LogUnavailable, ShowLog, open_redis
-from overlay.messages import PictureChanged
+from overlay.log import ShowLog, open_redis
+from server import media
+from server.app.picture_news import News
 from server.app.signals import hear_ended_shows
 from server.config import Settings
 from server.media import NodeRegistry, RedisAdmission
-from server.tickets import Tickets
+from server.tickets import MediaTicket, Tickets
 from stream.node import IceServer, Node, NodeSettings
-from stream.ports import BroadcastId, BroadcastState
+from stream.ports import BroadcastId, BroadcastState, Origin, Purpose
 
-logger = logging.getLogger(__name__)
-
-DRAIN_S = 5.0
-_AGAIN_S = 1.0
-
-Broadcasts = dict[BroadcastId, tuple[BroadcastState, int]]
+_SEEN_S = 0.2
+_LOOK_AGAIN_S = 0.5
 
 
-class News:
-    """`stream.ports.Observer`: keeps the newest of everything and lets one task tell it.
+class RegistryOrigins:
+    """`stream.ports.Origins` by the registry, with tickets as the web role issues them."""
 
-    Pictures are latest-value: a state that changed again before it was told is told once. Nothing grows but
-    by the number of broadcasts, and nothing is lost while Valkey is away.
-    """
+    def __init__(self, node_id: str, registry: NodeRegistry, tickets: Tickets) -> None:
+        self._node_id, self._registry, self._tickets = node_id, registry, tickets
+        self._seen: tuple[float, list[media.Node]] = (0.0, [])
 
-    def __init__(self, node_id: str, url: str, registry: NodeRegistry, log: ShowLog) -> None:
-        self._node_id, self._url, self._registry, self._log = node_id, url, registry, log
-        self._carried: Broadcasts = {}
-        self._untold: dict[BroadcastId, BroadcastState] = {}
-        self._told: dict[BroadcastId, BroadcastState] = {}
-        self._wake = asyncio.Event()
+    async def origin_of(self, broadcast: BroadcastId) -> Origin | None:
+        node = media.origin_of(await self._nodes(), broadcast, but=self._node_id)
+        if node is None:
+            return None
+        is_live = node.state(broadcast) is BroadcastState.LIVE
+        return Origin(node.id, node.boot, node.node_url or node.url, is_live)
 
-    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None:
-        self._carried[broadcast] = (state, viewers)
-        if self._told.get(broadcast, BroadcastState.IDLE) is not state:
-            self._untold[broadcast] = state
-        self._wake.set()
+    async def ticket(self, broadcast: BroadcastId) -> str:
+        ticket = MediaTicket(broadcast, Purpose.VIEW, f"edge:{self._node_id}", is_edge=True)
+        return await self._tickets.issue(ticket)
 
-    def node_beat(self, broadcasts: Broadcasts) -> None:
-        self._carried = dict(broadcasts)
-        for gone in set(self._told) - set(broadcasts):
-            self._untold[gone] = BroadcastState.IDLE
-        self._wake.set()
-
-    async def tell(self) -> None:
-        """Tells until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self._registry.beat(self._node_id, self._url, self._carried)
-                while self._untold:
-                    await self._tell_picture(*next(iter(self._untold.items())))
-            except (RedisError, OSError, TimeoutError, LogUnavailable) as error:
-                logger.warning("news of the picture waits for the store: %s", error)
-                await asyncio.sleep(_AGAIN_S)
-                self._wake.set()
-
-    async def _tell_picture(self, broadcast: BroadcastId, state: BroadcastState) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        event = PictureChanged(n=0, at_ms=now_ms, state=PictureState(state.value))
-        await self._log.append(broadcast, f"picture-{self._node_id}-{now_ms}", event)
-        if self._untold.get(broadcast) is state:
-            del self._untold[broadcast]
-        if state is BroadcastState.IDLE:
-            self._told.pop(broadcast, None)
-        else:
-            self._told[broadcast] = state
+    async def _nodes(self) -> list[media.Node]:
+        """Read no more often than `_SEEN_S`, however many shows are looked for."""
+        at, nodes = self._seen
+        if time.monotonic() - at > _SEEN_S:
+            nodes = await self._registry.nodes()
+            self._seen = (time.monotonic(), nodes)
+        return nodes
 
 
 def _announced(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
@@ -108,23 +78,55 @@ def node_settings(settings: Settings) -> NodeSettings:
     )
 
 
+def _as_registered(settings: Settings) -> media.Node:
+    return media.Node(
+        id=settings.node_id,
+        url=settings.stream_public_url,
+        node_url=settings.stream_node_url,
+        boot=secrets.token_hex(8),
+        region=settings.region,
+        capacity=settings.limit_viewers,
+    )
+
+
 async def run(settings: Settings, ready: Callable[[], None]) -> None:
     """Serve until cancelled, then drain."""
     redis = open_redis(settings.redis_url, connections=settings.redis_pool)
-    registry = NodeRegistry(redis)
-    news = News(settings.node_id, settings.stream_public_url, registry, ShowLog(redis))
-    node = Node(node_settings(settings), RedisAdmission(Tickets(redis)), news)
+    registry, tickets = NodeRegistry(redis), Tickets(redis)
+    news = News(_as_registered(settings), registry, ShowLog(redis))
+    origins = RegistryOrigins(settings.node_id, registry, tickets)
+    node = Node(node_settings(settings), RedisAdmission(tickets), news, origins)
     await node.start()
     try:
         news.node_beat({})
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(news.tell())
-            tasks.create_task(hear_ended_shows(redis, lambda show: node.end(BroadcastId(show))))
+            telling = tasks.create_task(news.tell())
+            hearing = tasks.create_task(hear_ended_shows(redis, lambda show: node.end(BroadcastId(show))))
             ready()
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                news.draining()
+                await _drain(node, registry, settings)
+                telling.cancel()
+                hearing.cancel()
     finally:
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            await registry.leave(settings.node_id)
-        await node.drain(DRAIN_S)
         await node.stop()
         await redis.aclose()
+
+
+async def _drain(node: Node, registry: NodeRegistry, settings: Settings) -> None:
+    """As long as there is another node to move to, and no longer than the setting allows."""
+    draining = asyncio.create_task(node.drain(settings.stream_drain_s))
+    while not draining.done() and await _has_another(registry, settings.node_id):
+        await asyncio.wait({draining}, timeout=_LOOK_AGAIN_S)
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
+
+
+async def _has_another(registry: NodeRegistry, node_id: str) -> bool:
+    try:
+        nodes = await registry.nodes()
+    except (RedisError, OSError, TimeoutError):
+        return True  # nobody knows; viewers may
+    return any(other.id != node_id and not other.is_draining for other in nodes)

@@ -70,7 +70,10 @@ async def _media(call: Call) -> str:
     nodes = await call.deps.nodes.nodes()
     if not nodes:
         raise LookupError("no node")
-    return f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}"
+    return ", ".join(
+        f"{node.id}: {'draining' if node.is_draining else f'{node.viewers} viewers'}"
+        for node in sorted(nodes, key=lambda node: node.id)
+    )
 
 
 async def metrics(call: Call) -> Response:

@@ -18,7 +18,8 @@ _STRIPE_API = ("https://api.stripe.com",)
 
 def content_security_policy(settings: Settings) -> dict[str, tuple[str, ...]]:
     """CSP level 3 directives. Redirects count: a WHEP request goes on to the stream origin."""
-    overlay, stream = origin_of(settings.overlay_public_url), origin_of(settings.stream_public_url)
+    overlay = origin_of(settings.overlay_public_url)
+    streams = dict.fromkeys((origin_of(settings.stream_public_url), *settings.stream_origins))
     simulator = (origin_of(settings.stripe_api_url),) if settings.stripe_api_url else ()
     stripe = not simulator and bool(settings.stripe_publishable_key)
     return {
@@ -30,7 +31,7 @@ def content_security_policy(settings: Settings) -> dict[str, tuple[str, ...]]:
         "media-src": ("'self'", "blob:"),
         "worker-src": ("'self'", "blob:"),
         "manifest-src": ("'self'",),
-        "connect-src": ("'self'", overlay, stream, *simulator, *(_STRIPE_API if stripe else ())),
+        "connect-src": ("'self'", overlay, *streams, *simulator, *(_STRIPE_API if stripe else ())),
         "frame-src": simulator or (_STRIPE_FRAMES if stripe else ("'none'",)),
         "object-src": ("'none'",),
         "base-uri": ("'none'",),

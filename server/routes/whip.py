@@ -75,7 +75,9 @@ async def view(call: Call) -> Response:
 
 
 async def _redirect(call: Call, ticket: MediaTicket, resource: str) -> Response:
-    node = await call.deps.nodes.node_for(ticket.broadcast, Purpose(ticket.purpose))
+    node = await call.deps.nodes.node_for(
+        ticket.broadcast, Purpose(ticket.purpose), call.deps.settings.region
+    )
     if node is None:
         raise Problem("no_media_node", retry_after_s=2)
     query = urlencode({"ticket": await call.deps.tickets.issue(ticket)})

@@ -89,6 +89,11 @@ def read_viewer_offer(text: str) -> Offer:
     return _read_offer(text, wanted=("sendrecv", "recvonly"), single=False)
 
 
+def read_origin_answer(text: str) -> Offer:
+    """The answer of another node to our own offer: what it sends, under the payload types that we gave."""
+    return _read_offer(text, wanted=("sendrecv", "sendonly"), single=False)
+
+
 def _read_offer(text: str, *, wanted: Sequence[str], single: bool) -> Offer:
     description = parse(text)
     accepted = [Accepted(section) for section in description.sections]

@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from overlay.log import open_redis
-from server.media import Carried, Node, NodeRegistry, Picture, RedisAdmission, choose, summed
+from server.media import Carried, Node, NodeRegistry, Picture, RedisAdmission, choose, origin_of, summed
 from server.tickets import MediaTicket, RoomTicket, Tickets
-from stream.ports import BroadcastId, BroadcastState, Purpose
+from stream.ports import BroadcastState, Purpose
 
 LIVE, AWAY, IDLE = BroadcastState.LIVE, BroadcastState.AWAY, BroadcastState.IDLE
 
@@ -21,8 +21,23 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
         yield client
 
 
-def node(name: str, **shows: tuple[BroadcastState, int]) -> Node:
-    return Node(name, f"http://{name}", {id: Carried(*carried) for id, carried in shows.items()})
+def node(
+    name: str,
+    *,
+    capacity: int = 0,
+    region: str = "",
+    is_draining: bool = False,
+    edge: bool = False,
+    **shows: tuple[BroadcastState, int],
+) -> Node:
+    return Node(
+        id=name,
+        url=f"http://{name}",
+        capacity=capacity,
+        region=region,
+        is_draining=is_draining,
+        broadcasts={id: Carried(*carried, is_origin=not edge) for id, carried in shows.items()},
+    )
 
 
 def test_viewers_go_where_the_picture_is_and_fewest_watch() -> None:
@@ -33,6 +48,44 @@ def test_viewers_go_where_the_picture_is_and_fewest_watch() -> None:
 def test_a_publisher_comes_back_to_its_node() -> None:
     nodes = [node("a"), node("b", s=(AWAY, 9)), node("c", s=(IDLE, 2))]
     assert choose(nodes, "s", Purpose.PUBLISH) is nodes[1]
+
+
+def test_a_full_node_sends_on_to_one_that_becomes_an_edge() -> None:
+    full, near, far = node("a", capacity=100, s=(LIVE, 96)), node("b", t=(LIVE, 50)), node("c", t=(LIVE, 7))
+    assert choose([full, near, far], "s", Purpose.VIEW) is far, "the emptiest"
+    edge = node("d", edge=True, capacity=100, s=(LIVE, 60))
+    assert choose([full, near, far, edge], "s", Purpose.VIEW) is edge, "which pulls it already"
+    assert choose([full], "s", Purpose.VIEW) is full, "rather than nowhere"
+
+
+def test_viewers_stay_in_their_region_while_there_is_room() -> None:
+    host = node("a", region="eu", s=(LIVE, 5))
+    near, far = node("b", region="us"), node("c", region="asia")
+    assert choose([host, near, far], "s", Purpose.VIEW, "us") is near
+    assert choose([host, near, far], "s", Purpose.VIEW, "eu") is host
+    assert choose([host, near, far], "s", Purpose.VIEW, "africa") is host, "where the picture is"
+    crowded = node("b", region="us", capacity=10, t=(LIVE, 10))
+    assert choose([host, crowded], "s", Purpose.VIEW, "us") is host
+
+
+def test_nobody_is_sent_to_a_node_that_drains() -> None:
+    leaving, other = node("a", is_draining=True, s=(LIVE, 5)), node("b")
+    for purpose in Purpose:
+        assert choose([leaving, other], "s", purpose) is other
+    assert choose([leaving], "s", Purpose.VIEW) is None
+    edge = node("c", edge=True, s=(LIVE, 1))
+    assert choose([leaving, other, edge], "s", Purpose.PUBLISH) is edge, "whose viewers need nothing new"
+
+
+def test_only_an_origin_is_pulled_from() -> None:
+    host, edge = node("a", s=(AWAY, 5)), node("b", edge=True, s=(LIVE, 5))
+    assert origin_of([host, edge], "s", but="b") is host
+    assert origin_of([host, edge], "s", but="a") is None
+    moved = node("c", s=(LIVE, 0))
+    assert origin_of([host, edge, moved], "s", but="b") is moved
+    leaving = node("d", is_draining=True, s=(LIVE, 0))
+    assert origin_of([leaving, moved, edge], "s", but="b") is moved
+    assert origin_of([leaving, edge], "s", but="b") is leaving, "until the host has moved"
 
 
 def test_early_viewers_and_the_publisher_meet() -> None:
@@ -56,13 +109,13 @@ def test_a_picture_over_all_nodes() -> None:
 async def test_nodes_come_and_go(redis: Redis) -> None:
     registry = NodeRegistry(redis)
     assert await registry.nodes() == []
-    await registry.beat("a", "http://a", {BroadcastId("s"): (LIVE, 2)})
-    await registry.beat("b", "http://b", {})
+    await registry.beat(node("a", s=(LIVE, 2)))
+    await registry.beat(node("b"))
     assert {n.id for n in await registry.nodes()} == {"a", "b"}
     assert await registry.pictures() == {"s": Picture(LIVE, 2)}
     await registry.leave("b")
     assert [n.id for n in await registry.nodes()] == ["a"]
-    assert 0 < await redis.pttl("hawker:node:a") <= 10_000
+    assert 0 < await redis.pttl("hawker:node:a") <= 3_000
     await redis.delete("hawker:node:a")  # it died
     assert await registry.nodes() == []
 
@@ -82,6 +135,9 @@ async def test_admission_takes_media_tickets_once(redis: Redis) -> None:
     assert (grant.broadcast, grant.purpose, grant.credential) == ("s", Purpose.PUBLISH, "key:1")
     assert grant.bearer_sha256 == bytes.fromhex("ab" * 32)
     assert await admission.redeem(token) is None
+    pull = await admission.redeem(await tickets.issue(MediaTicket("s", "view", "edge:b", is_edge=True)))
+    assert pull is not None
+    assert pull.is_edge
     room = await tickets.issue(RoomTicket("s", None, None, "guest"))
     assert await admission.redeem(room) is None
     assert await admission.redeem("garbage") is None

@@ -19,7 +19,7 @@ from aioice import stun
 
 from stream.node import Node, NodeSettings
 from stream.packet import rtcp, rtp
-from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
+from stream.ports import BroadcastId, BroadcastState, Carried, Grant, Purpose
 from stream.signal import sdp
 from stream.wire._srtp import outbound_session
 from stream.wire.dtls import Dtls, DtlsContext, DtlsState
@@ -47,12 +47,12 @@ class Admission:
 class Observer:
     def __init__(self) -> None:
         self.changes: list[tuple[str, BroadcastState, int]] = []
-        self.beats: list[dict[BroadcastId, tuple[BroadcastState, int]]] = []
+        self.beats: list[dict[BroadcastId, Carried]] = []
 
-    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None:
-        self.changes.append((broadcast, state, viewers))
+    def broadcast_changed(self, broadcast: BroadcastId, carried: Carried) -> None:
+        self.changes.append((broadcast, carried.state, carried.viewers))
 
-    def node_beat(self, broadcasts: dict[BroadcastId, tuple[BroadcastState, int]]) -> None:
+    def node_beat(self, broadcasts: dict[BroadcastId, Carried]) -> None:
         self.beats.append(broadcasts)
 
 

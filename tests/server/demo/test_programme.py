@@ -19,7 +19,7 @@ import pytest
 from server.demo import programme
 from server.embedded.program import Program
 from stream.node import Node, NodeSettings
-from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
+from stream.ports import BroadcastId, BroadcastState, Carried, Grant, Purpose
 
 _SHOW = BroadcastId("show")
 
@@ -35,10 +35,10 @@ class _Watcher:
     def __init__(self) -> None:
         self.states: asyncio.Queue[BroadcastState] = asyncio.Queue()
 
-    def broadcast_changed(self, broadcast: BroadcastId, state: BroadcastState, viewers: int) -> None:
-        self.states.put_nowait(state)
+    def broadcast_changed(self, broadcast: BroadcastId, carried: Carried) -> None:
+        self.states.put_nowait(carried.state)
 
-    def node_beat(self, broadcasts: dict[BroadcastId, tuple[BroadcastState, int]]) -> None:
+    def node_beat(self, broadcasts: dict[BroadcastId, Carried]) -> None:
         pass
 
     async def until(self, wanted: BroadcastState) -> None:

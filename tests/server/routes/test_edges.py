@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from overlay.log import open_redis
 from overlay.ports import Refusal
+from server import media
 from server.config import Settings
 from server.problems import KINDS, Problem
 from server.routes import errors, openapi
@@ -126,6 +127,11 @@ def test_the_policy_opens_only_what_is_used() -> None:
     policy = content_security_policy(plain)
     assert policy["script-src"] == ("'self'",)
     assert "wss://live.test" in policy["connect-src"]
+    several = Settings(
+        stream_public_url="https://a.test", stream_origins=("https://a.test", "https://b.test")
+    )
+    allowed = content_security_policy(several)["connect-src"]
+    assert [source for source in allowed if "test" in source] == ["https://a.test", "https://b.test"]
     stripe = content_security_policy(Settings(stripe_publishable_key="pk_live_x"))
     assert "https://js.stripe.com" in stripe["script-src"]
     demo = Settings(stripe_publishable_key="pk_test_x", stripe_api_url="http://127.0.0.1:8404")
@@ -190,8 +196,8 @@ async def test_health_says_what_each_part_is(web: Web) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     assert parts["postgres"]["detail"].startswith("PostgreSQL")
     assert (parts["redis"]["state"], parts["media"]["state"]) == ("ok", "down")
-    await web.deps.nodes.beat("n1", "http://n1", {})
-    assert (await web.browser().get("/healthz")).json()["parts"]["media"]["detail"] == "1 node"
+    await web.deps.nodes.beat(media.Node(id="n1", url="http://n1"))
+    assert (await web.browser().get("/healthz")).json()["parts"]["media"]["detail"] == "n1: 0 viewers"
 
 
 async def test_without_redis_pages_go_on_and_health_says_so(web: Web) -> None:

@@ -9,13 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 import icalendar
 import pytest
 
+from server import media
 from server.auth.tokens import digest, new_token
 from server.media import RedisAdmission
 from server.store import shows as store
 from server.store import staff
 from server.store.pool import transaction
 from server.store.shows import Show
-from stream.ports import BroadcastId, BroadcastState, Purpose
+from stream.ports import BroadcastState, Purpose
 
 from .conftest import Web
 
@@ -37,8 +38,8 @@ async def make_pass(web: Web, show: Show) -> str:
 
 
 async def beat(web: Web, *shows: Show, state: BroadcastState = BroadcastState.LIVE, viewers: int = 3) -> None:
-    carried = {BroadcastId(show.id): (state, viewers) for show in shows}
-    await web.deps.nodes.beat("n1", "http://stream.test:2", carried)
+    carried = {show.id: media.Carried(state, viewers, is_origin=True) for show in shows}
+    await web.deps.nodes.beat(media.Node(id="n1", url="http://stream.test:2", broadcasts=carried))
 
 
 async def test_the_front_page_lists_public_shows_by_state(web: Web) -> None:

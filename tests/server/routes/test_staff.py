@@ -10,6 +10,7 @@ import httpx
 import icalendar
 import pytest
 
+from server import media
 from server.app.signals import SHOW_ENDED_CHANNEL
 from server.auth.staff import create_owner
 from server.store.pool import transaction
@@ -229,7 +230,7 @@ async def test_a_changed_plan_raises_the_calendars_sequence(web: Web) -> None:
 async def test_a_stream_key_is_shown_once_and_rotated(web: Web) -> None:
     host, encoder = await web.signed_in("host"), web.browser()
     show = await plan(await web.signed_in("producer"))
-    await web.deps.nodes.beat("n1", "http://stream.test:2", {})
+    await web.deps.nodes.beat(media.Node(id="n1", url="http://stream.test:2"))
     path = f"/api/staff/shows/{show['id']}/stream-key"
     assert (await host.get(path)).json() is None
     first, second = [(await host.post(path, json={})).json()["key"] for _ in range(2)]

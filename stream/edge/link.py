@@ -1,0 +1,209 @@
+"""One transport to an origin: a UDP socket of its own, ICE, DTLS, SRTP in, and RTCP out.
+
+The node's one media port can't serve here: an origin tells its peers apart by their address, and several
+pulls of one edge would share it. What we send is feedback alone, sealed on the event loop in a context that
+nothing else uses, so that the fan-out's thread keeps all the others to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, Protocol
+
+import pylibsrtp
+
+from stream.packet.rtp import is_rtcp
+from stream.wire._srtp import outbound_session
+from stream.wire.dtls import Dtls, DtlsContext, DtlsState
+from stream.wire.ice import Address, Credentials
+from stream.wire.ingress import READ_BURST, open_udp
+from stream.wire.peer import inbound_session
+
+from .checks import Checks
+from .description import Remote
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+REFUSALS = 2
+"""So many times the origin's host says that nobody is there (ICMP), then nobody is."""
+_MAX_DATAGRAM = 2048
+
+
+class LinkOwner(Protocol):
+    def link_connected(self) -> None: ...
+
+    def link_sent_rtp(self, packet: bytes, now: float) -> None: ...
+
+    def link_sent_rtcp(self, compound: bytes, now: float) -> None: ...
+
+    def link_closed(self, reason: str) -> None: ...
+
+
+class Link:
+    """`open` once the answer is there; it closes once, and tells its owner why."""
+
+    def __init__(
+        self, owner: LinkOwner, host: str, dtls: DtlsContext, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.local = Credentials.random()
+        self.close_reason = ""
+        self.undecryptable = 0
+        self._owner = owner
+        self._host = host
+        self._context = dtls
+        self._loop = loop
+        self._sock: socket.socket | None = None
+        self._checks: Checks | None = None
+        self._dtls: Dtls | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._inbound: pylibsrtp.Session | None = None
+        self._outbound: Any = None
+        self._refusals = 0
+
+    @property
+    def is_connected(self) -> bool:
+        return self._inbound is not None and not self.close_reason
+
+    def open(self, remote: Remote) -> None:
+        """OSError when there is no socket to be had."""
+        family = ":" in remote.candidates[0][0]
+        candidates = [address for address in remote.candidates if (":" in address[0]) == family]
+        self._sock = open_udp(_bindable(self._host, ipv6=family), 0)
+        self._checks = Checks(self.local, remote.credentials, candidates, self._loop.time())
+        self._dtls = Dtls(self._context, is_client=remote.is_dtls_server, fingerprints=remote.fingerprints)
+        self._loop.add_reader(self._sock.fileno(), self._read)
+        self._tick()
+
+    def send_rtcp(self, packet: bytes) -> bool:
+        if self._outbound is None or self.close_reason:
+            return False
+        self._put(self._outbound.protect_rtcp(packet))
+        return True
+
+    def close(self, reason: str) -> None:
+        if self.close_reason:
+            return
+        self.close_reason = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._dtls is not None:
+            self._put_all(self._dtls.close())
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+        self._inbound = self._outbound = None
+        self._owner.link_closed(reason)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        assert self._checks is not None
+        assert self._dtls is not None
+        for datagram, address in self._checks.due(now):
+            self._put(datagram, address)
+        if self._dtls.state is DtlsState.HANDSHAKE and self._checks.selected is not None:
+            self._put_all(self._dtls.retransmit())
+        if self._refusals >= REFUSALS:
+            self.close("origin_gone")
+        elif self._checks.is_lost(now):
+            self.close("origin_lost")
+        elif self._dtls.state is DtlsState.CLOSED:
+            self.close(self._dtls.failure)
+        if not self.close_reason:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _read(self) -> None:
+        now = self._loop.time()
+        for _ in range(READ_BURST):
+            if self._sock is None or self.close_reason:
+                return
+            try:
+                datagram, _ = self._sock.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                self._refused()
+                continue
+            except OSError:
+                continue
+            try:
+                self._receive(datagram, now)
+            except Exception:  # one datagram must not end the others
+                log.exception("a datagram of an origin could not be handled")
+
+    def _receive(self, datagram: bytes, now: float) -> None:
+        assert self._checks is not None
+        first = datagram[0] if datagram else 255
+        if 128 <= first < 192 and len(datagram) >= 12:  # RFC 7983 7
+            self._receive_srtp(datagram, now)
+        elif first < 4:
+            before = self._checks.selected
+            if self._checks.receive(datagram, now) and before is None and self._checks.selected:
+                self._selected(self._checks.selected)
+        elif 20 <= first < 64 and self._checks.selected is not None:
+            self._receive_dtls(datagram, now)
+
+    def _selected(self, address: Address) -> None:
+        """The kernel then lets in nothing but the origin's, and tells when its port is closed."""
+        assert self._sock is not None
+        assert self._dtls is not None
+        self._sock.connect(address)
+        self._put_all(self._dtls.start())
+
+    def _receive_dtls(self, datagram: bytes, now: float) -> None:
+        assert self._dtls is not None
+        before = self._dtls.state
+        self._put_all(self._dtls.receive(datagram))
+        if before is DtlsState.HANDSHAKE and self._dtls.state is DtlsState.CONNECTED:
+            assert self._dtls.inbound is not None
+            assert self._dtls.outbound is not None
+            self._inbound = inbound_session(self._dtls.inbound)
+            self._outbound = outbound_session(self._dtls.outbound)
+            self._owner.link_connected()
+        elif self._dtls.state is DtlsState.CLOSED:
+            self.close(self._dtls.failure)
+
+    def _receive_srtp(self, datagram: bytes, now: float) -> None:
+        if self._inbound is None or self._checks is None:
+            return
+        rtcp = is_rtcp(datagram)
+        try:
+            plain = self._inbound.unprotect_rtcp(datagram) if rtcp else self._inbound.unprotect(datagram)
+        except (pylibsrtp.Error, ValueError):
+            self.undecryptable += 1
+            return
+        self._checks.heard(now)
+        if rtcp:
+            self._owner.link_sent_rtcp(plain, now)
+        else:
+            self._owner.link_sent_rtp(plain, now)
+
+    def _refused(self) -> None:
+        self._refusals += 1  # the next tick draws the conclusion
+
+    def _put_all(self, datagrams: list[bytes]) -> None:
+        for datagram in datagrams:
+            self._put(datagram)
+
+    def _put(self, datagram: bytes, address: Address | None = None) -> None:
+        """To the selected address, or to one that is still asked."""
+        if self._sock is None or self._checks is None:
+            return
+        try:
+            if self._checks.selected is not None:
+                self._sock.send(datagram)
+            elif address is not None:
+                self._sock.sendto(datagram, address)
+        except ConnectionRefusedError:
+            self._refused()
+        except OSError:
+            pass  # as good as lost: checks and feedback come again
+
+
+def _bindable(host: str, *, ipv6: bool) -> str:
+    """The node's own address where it is of the right kind, else any."""
+    if (":" in host) == ipv6:
+        return host
+    return "::" if ipv6 else "0.0.0.0"

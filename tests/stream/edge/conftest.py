@@ -1,0 +1,111 @@
+"""Several real nodes in one process, over loopback, and one register of who has what."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from stream.node import Node, NodeSettings
+from stream.ports import BroadcastId, BroadcastState, Grant, Origin, Purpose
+
+SHOW = BroadcastId("show")
+
+
+class Register:
+    """What the nodes of a test carry, read from the nodes themselves; tickets that any of them redeems."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.looks = 0
+        self._tickets = itertools.count()
+
+    def origin_of(self, broadcast: BroadcastId, but: str) -> Origin | None:
+        self.looks += 1
+        found = [
+            Origin(
+                name, str(id(node)), f"http://127.0.0.1:{node.http_port}", held.state is BroadcastState.LIVE
+            )
+            for name, node in self.nodes.items()
+            if name != but
+            and (held := node.sessions.carried().get(broadcast)) is not None
+            and held.is_origin
+            and held.state is not BroadcastState.IDLE
+        ]
+        return max(
+            found,
+            key=lambda origin: (origin.is_live, not self.nodes[origin.node].sessions.is_draining),
+            default=None,
+        )
+
+
+class Origins:
+    """One node's view of the register."""
+
+    def __init__(self, register: Register, name: str) -> None:
+        self._register, self._name = register, name
+        self.failure: Exception | None = None
+
+    async def origin_of(self, broadcast: BroadcastId) -> Origin | None:
+        if self.failure is not None:
+            raise self.failure
+        return self._register.origin_of(broadcast, self._name)
+
+    async def ticket(self, broadcast: BroadcastId) -> str:
+        return f"edge.{broadcast}"
+
+
+class EdgeTickets:
+    """`publish.SHOW.KEY`, `view.SHOW`, and `edge.SHOW` for nodes."""
+
+    async def redeem(self, ticket: str) -> Grant | None:
+        kind, _, rest = ticket.partition(".")
+        broadcast, _, credential = rest.partition(".")
+        if kind == "edge":
+            return Grant(BroadcastId(broadcast), Purpose.VIEW, "edge", is_edge=True)
+        return Grant(BroadcastId(broadcast), Purpose(kind), credential)
+
+
+@pytest.fixture
+async def register() -> AsyncIterator[Register]:
+    made = Register()
+    yield made
+    for node in list(made.nodes.values()):
+        assert not node.sessions.faults, "a datagram broke us"
+        await node.stop()
+
+
+@pytest.fixture
+def start(register, observer) -> Callable[..., object]:
+    """Starts a node under a name."""
+
+    async def start_node(name: str, **settings: object) -> Node:
+        node = Node(NodeSettings(**settings), EdgeTickets(), observer, Origins(register, name))
+        await node.start()
+        register.nodes[name] = node
+        return node
+
+    return start_node
+
+
+@pytest.fixture
+async def at(request) -> AsyncIterator[Callable[[Node], object]]:
+    """Makes a light peer for a node, and closes its socket in the end."""
+    light_peer = request.getfixturevalue("camera").peer_class
+    made: list[object] = []
+
+    def make(node: Node) -> object:
+        made.append(light_peer(node))
+        return made[-1]
+
+    yield make
+    for peer in made:
+        peer.leave()
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 8.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
