@@ -1,0 +1,63 @@
+"""A few seconds of `make soak`: every way to come and go, and nothing left where nothing must wait."""
+
+import asyncio
+import random
+
+import aiohttp
+import pytest
+
+from loadtests.counted_node import counted_node
+from loadtests.fuzz_live import more
+from loadtests.peer import Identity
+from loadtests.publisher import Publisher
+from loadtests.soak import Soak, settled
+from loadtests.soak_visits import VISITS, Visit
+from loadtests.stream import Shape
+
+PROMPT = ("leaves_by_delete", "says_goodbye", "changes_its_mind", "restarts_ice", "moves")
+"""Those whose end the node learns at once; the others it finds out by its timeouts."""
+
+
+@pytest.fixture(scope="module")
+def node():
+    with counted_node() as running:
+        yield running
+
+
+async def test_every_visit_works_and_the_prompt_ones_leave_nothing(node) -> None:
+    live = asyncio.Event()
+    publisher = Publisher(Identity(), Shape(200_000, keyframe_packets=4), ignore_pli=False, pace=20_000_000)
+    on_air = asyncio.create_task(publisher.run(node.url("whip", "show"), "", 60, live))
+    async with asyncio.timeout(10):
+        await live.wait()
+    before = node.held()
+    assert await pay_visits(node, PROMPT) == []
+    left, _ = await settled(node, before, 5)
+    assert left == {}
+    assert await pay_visits(node, tuple(VISITS)) == []
+    on_air.cancel()
+    await asyncio.gather(on_air, return_exceptions=True)
+    assert node.held()["faults"] == []
+
+
+async def pay_visits(node, names) -> list[str]:
+    async with aiohttp.ClientSession() as http:
+        soak = Soak(node, http, random.Random(3))
+        visits = [
+            soak._visit(name, Visit(http, node.url("whep", "show"), Identity(), random.Random(place)))
+            for place, name in enumerate(names)
+        ]
+        await asyncio.gather(*visits)
+        return soak.failures
+
+
+def test_growth_is_the_slope_after_the_warm_up() -> None:
+    soak = Soak(None, None, random.Random(1))
+    soak.rss = [(0, 0), (5, 5000), *((joins, 9000 + 2 * joins) for joins in range(10, 70, 10))]
+    assert soak.growth_kb_per_join() == pytest.approx(2)
+
+
+def test_what_is_held_beyond_before() -> None:
+    before = {"fds": 9, "sessions": 0, "broadcasts": 0, "objects": {"Peer": 0, "Broadcast": 0}}
+    now = {"fds": 11, "sessions": 0, "broadcasts": 1, "objects": {"Peer": 3, "Broadcast": 1}}
+    assert more(now, before) == {"fds": 2, "Peer": 3}
