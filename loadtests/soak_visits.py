@@ -28,6 +28,8 @@ class Visit:
     url: str
     identity: Identity
     dice: random.Random
+    pace: float = 1.0
+    """How long it stays, as a factor."""
     peer: Peer = field(init=False)
     session: str = ""
     answer: Answer = field(init=False)
@@ -49,7 +51,7 @@ class Visit:
         report = receiver_report(self.answer.ssrcs.get("video", 0))
         for _ in range(self.dice.randrange(1, max(2, round(most_s)))):
             self.peer.send_rtcp(report)
-            await asyncio.sleep(self.dice.uniform(0.3, 1.0))
+            await asyncio.sleep(self.dice.uniform(0.3, 1.0) * self.pace)
 
     async def delete(self) -> None:
         await delete(self.http, self.session, "")

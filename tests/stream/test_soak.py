@@ -44,7 +44,9 @@ async def pay_visits(node, names) -> list[str]:
     async with aiohttp.ClientSession() as http:
         soak = Soak(node, http, random.Random(3))
         visits = [
-            soak._visit(name, Visit(http, node.url("whep", "show"), Identity(), random.Random(place)))
+            soak._visit(
+                name, Visit(http, node.url("whep", "show"), Identity(), random.Random(place), pace=0.2)
+            )
             for place, name in enumerate(names)
         ]
         await asyncio.gather(*visits)
