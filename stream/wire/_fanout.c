@@ -38,8 +38,10 @@ enum {
     WINDOW = 256,      /* as _srtp.WINDOW: older packets can't be repeated */
     MAX_PACKET = 1500, /* an Ethernet payload, before sealing */
     TRAILER = 144,     /* SRTP_MAX_TRAILER_LEN, and for SRTCP 4 more: both fit in a slot */
-    SLOT = 1664,       /* one sealed packet; a multiple of 64 since libsrtp wants 32-bit alignment */
-    SLOTS = 96,        /* sealed before each sendmmsg: 160 kB, so that the kernel reads it out of L2 */
+    SLOT = 1664,       /* room for one sealed packet */
+    SLOTS = 96,        /* sealed before each sendmmsg: 160 kB at most, so that the kernel reads it out of L2 */
+    ALIGNED = 4,       /* where libsrtp wants a packet to begin */
+    CACHE_LINE = 64,
     BURST = 32,        /* packets a call; under UDP_MAX_SEGMENTS (64) and 64 kB a train */
     BRIEF = 64,        /* packets to send with the GIL held: some 150 µs */
     TRACKS = 4,
@@ -95,17 +97,24 @@ typedef union {
     struct cmsghdr align;
 } control_t;
 
+/* The packets of one message: `iov[first …]`, and all of them as one where they lie without a gap. */
+typedef struct {
+    Lane *owner;
+    int first, count;
+    struct iovec whole;
+} train_t;
+
 typedef struct {
     PyObject_HEAD
     protect_fn protect, protect_rtcp;
     int fd;
     char gso;
-    uint8_t *slots;
+    uint8_t *room, *end; /* sealed packets lie behind one another up to `end` */
     struct iovec iov[SLOTS];
     struct mmsghdr messages[SLOTS];
+    train_t of[SLOTS]; /* what each message carries */
     control_t control[SLOTS];
-    Lane *owner[SLOTS]; /* of each message */
-    int used, trains;   /* slots and messages that wait for the next flush */
+    int used, trains;   /* packets and messages that wait for the next flush */
     Lane **lanes;       /* scratch: the call's lanes */
     Py_ssize_t lanes_room;
 } Sender;
@@ -282,28 +291,28 @@ static int send_plainly(call_t *call, Lane *lane, const struct iovec *packet) {
 /* A train that the kernel refused. The path may have no GSO (EIO, EINVAL: no checksum offload) or a smaller MTU
  * (EMSGSIZE), which its packets survive one by one; the former turns GSO off for good once that has worked. */
 static void send_apart(call_t *call, int message, int error) {
-    struct msghdr *train = &call->sender->messages[message].msg_hdr;
+    const train_t *train = &call->sender->of[message];
     int outcome = SENT;
-    for (size_t i = 0; i < train->msg_iovlen; i++) {
-        if (outcome != BLOCKED) outcome = send_plainly(call, call->sender->owner[message], &train->msg_iov[i]);
+    for (int i = train->first; i < train->first + train->count; i++) {
+        const struct iovec *packet = &call->sender->iov[i];
+        if (outcome != BLOCKED) outcome = send_plainly(call, train->owner, packet);
         call->counts[outcome]++;
-        if (outcome == SENT) call->counts[OCTETS] += (long long)train->msg_iov[i].iov_len;
+        if (outcome == SENT) call->counts[OCTETS] += (long long)packet->iov_len;
     }
-    if (outcome == BLOCKED) call->sender->owner[message]->broken = call->frame;
-    if (outcome == SENT && train->msg_iovlen > 1 && (error == EIO || error == EINVAL)) call->sender->gso = 0;
+    if (outcome == BLOCKED) train->owner->broken = call->frame;
+    if (outcome == SENT && train->count > 1 && (error == EIO || error == EINVAL)) call->sender->gso = 0;
 }
 
 static void count_sent(call_t *call, int message) {
-    struct msghdr *train = &call->sender->messages[message].msg_hdr;
-    call->counts[SENT] += (long long)train->msg_iovlen;
-    for (size_t i = 0; i < train->msg_iovlen; i++) call->counts[OCTETS] += (long long)train->msg_iov[i].iov_len;
+    call->counts[SENT] += call->sender->of[message].count;
+    call->counts[OCTETS] += call->sender->messages[message].msg_len;
 }
 
 /* Backpressure outlasted the wait: these lanes lose this frame to its end, and the counts say so. */
 static void drop_from(call_t *call, int message) {
     for (; message < call->sender->trains; message++) {
-        call->sender->owner[message]->broken = call->frame;
-        call->counts[BLOCKED] += (long long)call->sender->messages[message].msg_hdr.msg_iovlen;
+        call->sender->of[message].owner->broken = call->frame;
+        call->counts[BLOCKED] += call->sender->of[message].count;
     }
 }
 
@@ -324,19 +333,25 @@ static void flush(call_t *call) {
         }
     }
     sender->used = sender->trains = 0;
+    sender->end = sender->room;
 }
 
-/* `count` sealed packets from slot `first` on become one message: a train, or a packet by itself. */
+/* `count` sealed packets from `first` on become one message: a train, or a packet by itself. */
 static void couple(Sender *sender, Lane *lane, int first, int count) {
     int i = sender->trains++;
     struct msghdr *message = &sender->messages[i].msg_hdr;
+    train_t *train = &sender->of[i];
+    const struct iovec *last = &sender->iov[first + count - 1];
+    uint8_t *begin = sender->iov[first].iov_base, *end = (uint8_t *)last->iov_base + last->iov_len;
+    size_t bytes = sender->iov[first].iov_len * (size_t)(count - 1) + last->iov_len;
+    *train = (train_t){lane, first, count, {begin, bytes}};
+    int has_gaps = (size_t)(end - begin) != bytes;
     *message = (struct msghdr){
         .msg_name = &lane->address,
         .msg_namelen = lane->address_length,
-        .msg_iov = &sender->iov[first],
-        .msg_iovlen = (size_t)count,
+        .msg_iov = has_gaps ? &sender->iov[first] : &train->whole,
+        .msg_iovlen = has_gaps ? (size_t)count : 1,
     };
-    sender->owner[i] = lane;
     if (count == 1) return;
     message->msg_control = &sender->control[i];
     message->msg_controllen = sizeof sender->control[i].room;
@@ -348,7 +363,7 @@ static void couple(Sender *sender, Lane *lane, int first, int count) {
     memcpy(CMSG_DATA(control), &segment, sizeof segment);
 }
 
-/* Slots [first, used) as trains: equal sizes, of which a shorter one ends a train. */
+/* Packets [first, used) as trains: equal sizes, of which a shorter one ends a train. */
 static void couple_all(Sender *sender, Lane *lane, int first) {
     while (first < sender->used) {
         size_t segment = sender->iov[first].iov_len;
@@ -372,17 +387,51 @@ static void send_to(call_t *call, Lane *lane, const source_t *sources, int count
     if (sender->used + count > SLOTS) flush(call);
     int first = sender->used;
     for (int i = 0; i < count; i++) {
-        struct iovec *out = &sender->iov[sender->used];
         const numbers_t *use = own->set ? own : &lane->tracks[sources[i].track];
-        int length = use->set ? seal(sender, lane, &sources[i], use, out->iov_base) : -UNNUMBERED;
+        int length = use->set ? seal(sender, lane, &sources[i], use, sender->end) : -UNNUMBERED;
         if (length < 0) {
             call->counts[-length]++;
             continue;
         }
-        out->iov_len = (size_t)length;
-        sender->used++;
+        sender->iov[sender->used++] = (struct iovec){sender->end, (size_t)length};
+        sender->end += (length + ALIGNED - 1) / ALIGNED * ALIGNED;
     }
     couple_all(sender, lane, first);
+}
+
+/* What serving a lane will touch is fetched while those before it are served: a thousand lanes don't fit in the
+ * cache, and waiting for them costs more than anything else we do. First the lane, then what it points to. */
+static void fetch(const Lane *lane) {
+    for (size_t line = 0; line < sizeof *lane; line += CACHE_LINE) __builtin_prefetch((const char *)lane + line);
+}
+
+static void fetch_windows(const Lane *lane, const source_t *sources, int count) {
+    __builtin_prefetch(lane->context);
+    const numbers_t *use = &lane->tracks[sources->track];
+    for (int i = 0; i < STREAMS && lane->windows[i] != NULL; i++) {
+        const window_t *window = lane->windows[i];
+        if (window->ssrc != use->ssrc) continue;
+        int place = (uint16_t)(get16(sources->data + 2) + use->seq_delta) % WINDOW;
+        int last = (place + count - 1) % WINDOW;
+        __builtin_prefetch(window);
+        __builtin_prefetch(&window->fingerprint[place], 1);
+        __builtin_prefetch(&window->fingerprint[last], 1);
+        __builtin_prefetch(&window->size[place], 1);
+    }
+}
+
+static void send_to_all(call_t *call, Py_ssize_t audience, const source_t *sources, int count,
+                        const numbers_t *own) {
+    Lane **lanes = call->sender->lanes;
+    if (count == 0) return;
+    /* Another viewer comes first each frame, so that nobody is always the last or the one to lose. */
+    Py_ssize_t first = audience ? (Py_ssize_t)(call->frame % (uint64_t)audience) : 0;
+    for (Py_ssize_t i = 0; i < audience; i++) {
+        fetch(lanes[(first + i + 2) % audience]);
+        fetch_windows(lanes[(first + i + 1) % audience], sources, count);
+        send_to(call, lanes[(first + i) % audience], sources, count, own);
+    }
+    flush(call);
 }
 
 /* ---- Lane ---- */
@@ -486,15 +535,14 @@ static int sender_init(Sender *sender, PyObject *args, PyObject *Py_UNUSED(kwarg
     int segment = 0;
     socklen_t length = sizeof segment;
     sender->gso = getsockopt(sender->fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) == 0;
-    if (sender->slots == NULL) sender->slots = aligned_alloc(64, (size_t)SLOT * SLOTS);
-    if (sender->slots == NULL) return PyErr_NoMemory(), -1;
-    for (int i = 0; i < SLOTS; i++) sender->iov[i].iov_base = sender->slots + (size_t)SLOT * (size_t)i;
+    if (sender->room == NULL) sender->room = sender->end = aligned_alloc(64, (size_t)SLOT * SLOTS);
+    if (sender->room == NULL) return PyErr_NoMemory(), -1;
     return 0;
 }
 
 static void sender_dealloc(Sender *sender) {
     PyTypeObject *type = Py_TYPE((PyObject *)sender);
-    free(sender->slots);
+    free(sender->room);
     free(sender->lanes);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(sender);
     Py_DECREF(type);
@@ -564,12 +612,7 @@ static PyObject *sender_send(Sender *sender, PyObject *args) {
     /* Getting the GIL back takes up to a switch interval (5 ms) when the loop is busy: a few packets are faster
      * sent than that, and a joining viewer's replay is thousands of such calls. */
     if (good * audience > BRIEF) call.without_gil = PyEval_SaveThread();
-    /* Another viewer comes first each frame, so that nobody is always the last or the one to lose. */
-    for (Py_ssize_t i = 0, at = audience ? (Py_ssize_t)(frame % (uint64_t)audience) : 0; i < audience; i++) {
-        send_to(&call, sender->lanes[at], sources, good, &numbers);
-        if (++at == audience) at = 0;
-    }
-    flush(&call);
+    send_to_all(&call, audience, sources, good, &numbers);
     if (call.without_gil != NULL) PyEval_RestoreThread(call.without_gil);
     return tally(&call);
 }
@@ -581,7 +624,7 @@ static PyObject *sender_send_rtcp(Sender *sender, PyObject *args) {
     call_t call = {.sender = sender};
     if (!PyArg_ParseTuple(args, "O!y#", lane_type, &lane, &packet, &length)) return NULL;
     if (lane->context == NULL) return tally(&call);
-    struct iovec out = sender->iov[0];
+    struct iovec out = {.iov_base = sender->room};
     int sealed = (int)length;
     int fits = length >= 8 && length <= MAX_PACKET; /* a header with its SSRC, RFC 3550 6.4 */
     if (fits) memcpy(out.iov_base, packet, (size_t)length);
