@@ -11,6 +11,8 @@ from server.shop.record import OrderRecord
 RETRY_MS = 1_000
 
 _REASONS = {
+    "not_open_yet": "This has not opened yet. Tap at the second.",
+    "offer_over": "This offer has ended, or was taken.",
     "sold_out": "Sold out: somebody was faster.",
     "buyer_limit": "You already have as many as one buyer may get.",
     "price_changed": "The price has changed. Have a look and tap again.",
@@ -48,8 +50,10 @@ _OTHER_FAILURE = "The card could not be charged. Nothing was taken. Try another 
 
 
 def refusal(code: str, *, detail: str = "", lines: tuple[LineRefused, ...] = ()) -> Refusal:
-    """The refusal of a command or request. `unavailable` and `provider_unavailable` say when to come back."""
+    """The refusal of a command or request. Those where waiting helps say when to come back."""
     waits = RETRY_MS if code in ("unavailable", "provider_unavailable") else None
+    if code == "not_open_yet":
+        waits = max((line.retry_after_ms or 0 for line in lines), default=None)
     reason = f"{_REASONS[code]} {detail}".strip()
     return Refusal(code, reason, retry_after_ms=waits, lines=tuple(map(_line, lines)))
 
@@ -83,6 +87,7 @@ def view_of_existing(order: Existing) -> OrderView:
         code=failure_code(order.failure_code),
         message=failure_message(failure_code(order.failure_code)),
         client_secret=order.client_secret,
+        position=order.position,
     )
 
 
@@ -96,4 +101,5 @@ def view_of(order: OrderRecord) -> OrderView:
         code=failure_code(order.failure_code),
         message=failure_message(failure_code(order.failure_code)),
         client_secret=order.newest.client_secret if waiting else None,
+        position=order.drop_position,
     )

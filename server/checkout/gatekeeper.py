@@ -68,8 +68,9 @@ class Gatekeeper:
                 return False
             for order in truth.open_orders:
                 if order.order_id not in view.orders and any(v == variant_id for v, _ in order.lines):
-                    await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
+                    await self._restore(shop_id, order)
             seen = view.closed.get(variant_id, "")  # an order restored by an earlier try may have ended
+            await self._gate.set_terms(shop_id, truth.rows[0])
             if await self._load(shop_id, truth.rows[0], seen, _pending(view, truth), truth):
                 return True
         raise GateDown(f"variant {variant_id} moves faster than it can be loaded")
@@ -123,8 +124,12 @@ class Gatekeeper:
             mended += await self._mend_record(shop_id, OrderId(order_id), record, truth.states.get(order_id))
         for order in truth.open_orders:
             if order.order_id not in view.orders and _touches(order, view):
-                mended += await self._gate.restore(shop_id, OrderId(order.order_id), order.buyer, order.lines)
+                mended += await self._restore(shop_id, order)
         return mended
+
+    async def _restore(self, shop_id: ShopId, order: OpenOrder) -> bool:
+        order_id = OrderId(order.order_id)
+        return await self._gate.restore(shop_id, order_id, order.buyer, order.lines, order.flashes)
 
     async def _mend_record(
         self, shop_id: ShopId, order_id: OrderId, record: GateRecord, state: str | None
@@ -140,6 +145,8 @@ class Gatekeeper:
         mended, calm = 0, not unsure
         for row in truth.rows:
             known = view.variants.get(row.variant_id)
+            if known is not None and known.terms != row.terms.text():
+                mended += await self._gate.set_terms(shop_id, row)
             if known is None or row.variant_id in unsure:
                 continue
             right = (row.available - pending[row.variant_id], row.buyer_limit)

@@ -24,7 +24,7 @@ from server.payments.outcomes import (
     RefundOutcome,
 )
 from server.shop.allocation import Decision
-from server.shop.gate import GateAnswer, GateView, StockSet, StockTruth
+from server.shop.gate import GateAnswer, GateView, StockRow, StockSet, StockTruth
 from server.shop.ids import OrderId, ShopId, UserId
 from server.shop.record import Change, OrderRecord
 from server.shop.wish import Wish
@@ -70,12 +70,27 @@ class Gate(Protocol):
     async def release(self, shop_id: ShopId, order_id: OrderId, *, only_held: bool = False) -> bool: ...
 
     async def restore(
-        self, shop_id: ShopId, order_id: OrderId, buyer: str, lines: Sequence[tuple[str, int]]
+        self,
+        shop_id: ShopId,
+        order_id: OrderId,
+        buyer: str,
+        lines: Sequence[tuple[str, int]],
+        flashes: Mapping[str, str] = ...,
+        *,
+        counted: bool = False,
     ) -> bool: ...
+
+    async def set_terms(self, shop_id: ShopId, row: StockRow) -> bool: ...
 
     async def set_available(self, shop_id: ShopId, variant_id: str, delta: int, version: int) -> bool: ...
 
-    async def forget(self, shop_id: ShopId, buyer: str, lines: Sequence[tuple[str, int]]) -> None: ...
+    async def forget(
+        self,
+        shop_id: ShopId,
+        buyer: str,
+        lines: Sequence[tuple[str, int]],
+        flashes: Mapping[str, str] = ...,
+    ) -> None: ...
 
     async def load(
         self,

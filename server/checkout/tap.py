@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from overlay.messages import OrderView
 from server.checkout.answers import refusal, view_of_existing
@@ -50,14 +51,17 @@ class Tap:
         if wrong:
             raise refusal("bad_order", detail=wrong)
         try:
-            await self._reserve(wish)
-            return await self._write(wish)
+            position = await self._reserve(wish)
+            return await self._write(replace(wish, position=position) if position else wish)
         except StoreTrouble as error:
             _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
             raise refusal("unavailable") from error
 
-    async def _reserve(self, wish: Wish) -> None:
-        """Return when the units are held, or the order is there already. Raises Refusal."""
+    async def _reserve(self, wish: Wish) -> int | None:
+        """Return when the units are held, or the order is there already: its position in a drop.
+
+        Raises Refusal.
+        """
         for _ in range(OPENINGS):
             answer = await self._gate.reserve(
                 wish.shop_id,
@@ -67,20 +71,20 @@ class Tap:
                 self._hold_ms,
             )
             match answer:
-                case Held():
-                    return
+                case Held(position=position):
+                    return position
                 case GateReused():
                     await self._unless_there(wish, Refused("order_id_reused"))
-                    return
+                    return None
                 case GateRefused(lines=lines):
                     await self._unless_there(wish, Refused(lines[0].code, lines))
-                    return
+                    return None
                 case GateClosed(variant_ids=variant_ids):
                     unknown = await self._gatekeeper.open(wish.shop_id, variant_ids)
                     if unknown:
                         lines = tuple(LineRefused(variant_id, "not_for_sale") for variant_id in unknown)
                         await self._unless_there(wish, Refused("not_for_sale", lines))
-                        return
+                        return None
         raise GateDown("the gate is wiped faster than it can be loaded")
 
     async def _unless_there(self, wish: Wish, refused: Refused) -> None:
@@ -110,7 +114,7 @@ class Tap:
                 return view_of_existing(order)
             case Refused(code=code, lines=lines):
                 await self._give_back(wish)
-                if code in ("sold_out", "buyer_limit"):  # the gate thought otherwise
+                if code in ("sold_out", "buyer_limit", "not_open_yet"):  # the gate thought otherwise
                     self._gatekeeper.suspect(wish.shop_id)
                 raise refusal(code, lines=lines)
 

@@ -195,7 +195,8 @@ class Refunds:
         if order is None or order.user_id is None:
             return
         lines = [(line.variant_id, line.quantity) for line in order.lines]
+        flashes = {line.variant_id: line.flash_id for line in order.lines if line.flash_id}
         try:
-            await self._gate.forget(ShopId(order.shop_id), order.user_id, lines)
+            await self._gate.forget(ShopId(order.shop_id), order.user_id, lines, flashes)
         except GateDown as error:
             _LOG.warning("gate_not_told", extra={"order_id": order_id, "error": str(error)})

@@ -21,7 +21,17 @@ from server.shop.orders import OrderState
 from server.shop.wish import Wish, WishLine
 
 
+class FlashNow(msgspec.Struct, frozen=True):
+    """A flash price that runs now. `buyer_limit` 0: none of its own."""
+
+    id: str
+    price_minor: int
+    buyer_limit: int
+
+
 class VariantNow(msgspec.Struct, frozen=True):
+    """`opens_ms` while a drop has not opened; `waiting`: people wait for it, so the crowd gets none."""
+
     id: str
     shop_id: str
     title: str
@@ -30,6 +40,15 @@ class VariantNow(msgspec.Struct, frozen=True):
     buyer_limit: int
     active: bool
     available: int
+    drop_id: str | None = None
+    opens_ms: int | None = None
+    flash: FlashNow | None = None
+    waiting: bool = False
+
+    @property
+    def now_minor(self) -> int:
+        """What one unit costs now."""
+        return min(self.price_minor, self.flash.price_minor) if self.flash else self.price_minor
 
 
 class CardNow(msgspec.Struct, frozen=True):
@@ -57,7 +76,8 @@ class BuyerNow(msgspec.Struct, frozen=True):
 
 
 class Bought(msgspec.Struct, frozen=True):
-    """Units of a variant in a buyer's orders that still count."""
+    """Units of a variant in a buyer's orders that still count; `variant_id` may be a flash price's id: units
+    at that price."""
 
     user_id: str
     variant_id: str
@@ -75,6 +95,7 @@ class Existing(msgspec.Struct, frozen=True):
     failure_code: str | None = None
     failure_message: str | None = None
     client_secret: str | None = None
+    position: int | None = None
 
 
 class ShopNow(msgspec.Struct, frozen=True):
@@ -95,6 +116,7 @@ class Reading(msgspec.Struct, frozen=True):
     buyers: list[BuyerNow]
     bought: list[Bought]
     orders: list[Existing]
+    now_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +124,11 @@ class LineRefused:
     """Which line, why, and what is true instead."""
 
     variant_id: str
-    code: str  # sold_out, buyer_limit, price_changed, not_for_sale
+    code: str  # sold_out, buyer_limit, price_changed, not_for_sale, not_open_yet
     available: int | None = None
     price_minor: int | None = None
     buyer_limit: int | None = None
+    retry_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +172,22 @@ class Placed:
             state=OrderState.CHARGING,
             total_minor=self.totals.total_minor,
             currency=self.terms.currency,
+            position=self.position,
         )
+
+    @property
+    def drop_id(self) -> str | None:
+        """The drop it was bought in: its first line's that is in one."""
+        return next((line.variant.drop_id for line in self.lines if line.variant.drop_id), None)
+
+    @property
+    def position(self) -> int | None:
+        return self.wish.position if self.drop_id else None
 
 
 Decision = Placed | Repeated | Refused
 
-_ORDER_OF_REASONS = ("not_for_sale", "price_changed", "sold_out", "buyer_limit")
+_ORDER_OF_REASONS = ("not_for_sale", "not_open_yet", "price_changed", "sold_out", "buyer_limit")
 
 
 @dataclass(slots=True)
@@ -166,6 +199,7 @@ class Allocation:
     buyers: dict[str, BuyerNow]
     orders: dict[str, Existing]
     available: dict[str, int]
+    now_ms: int = 0
     bought: dict[tuple[UserId, VariantId], int] = field(default_factory=dict)
 
     @classmethod
@@ -175,7 +209,8 @@ class Allocation:
             variants={variant.id: variant for variant in reading.variants},
             buyers={buyer.id: buyer for buyer in reading.buyers},
             orders={order.id: order for order in reading.orders},
-            available={variant.id: variant.available for variant in reading.variants},
+            available={v.id: 0 if v.waiting else v.available for v in reading.variants},
+            now_ms=reading.now_ms,
             bought={(UserId(b.user_id), VariantId(b.variant_id)): b.units for b in reading.bought},
         )
 
@@ -201,14 +236,21 @@ class Allocation:
         variant = self.variants.get(line.variant_id)
         if variant is None or not variant.active or variant.shop_id != wish.shop_id:
             return LineRefused(line.variant_id, "not_for_sale")
-        if variant.price_minor != line.unit_price_minor:
-            return LineRefused(variant.id, "price_changed", price_minor=variant.price_minor)
+        if variant.opens_ms is not None:
+            wait_ms = max(variant.opens_ms - self.now_ms, 1)
+            return LineRefused(variant.id, "not_open_yet", retry_after_ms=wait_ms)
+        if variant.now_minor != line.unit_price_minor:
+            return LineRefused(variant.id, "price_changed", price_minor=variant.now_minor)
         available = self.available[variant.id]
         if line.quantity > available:
             return LineRefused(variant.id, "sold_out", available=available)
-        bought = self.bought.get((wish.user_id, line.variant_id), 0)
-        if variant.buyer_limit and bought + line.quantity > variant.buyer_limit:
-            return LineRefused(variant.id, "buyer_limit", buyer_limit=variant.buyer_limit)
+        limits = {variant.id: variant.buyer_limit}
+        if variant.flash:
+            limits[variant.flash.id] = variant.flash.buyer_limit
+        for counted, limit in limits.items():
+            bought = self.bought.get((wish.user_id, VariantId(counted)), 0)
+            if limit and bought + line.quantity > limit:
+                return LineRefused(variant.id, "buyer_limit", buyer_limit=limit)
         return None
 
     def _with_card_and_address(self, wish: Wish) -> Decision:
@@ -222,14 +264,16 @@ class Allocation:
         if address is None:
             return Refused("no_address")
         taken = tuple(LineTaken(line, self.variants[line.variant_id]) for line in wish.lines)
-        priced = totals(((t.variant.price_minor, t.line.quantity) for t in taken), shop.terms())
+        priced = totals(((t.variant.now_minor, t.line.quantity) for t in taken), shop.terms())
         return Placed(wish, wish.digest(), shop.terms(), priced, taken, buyer.customer_ref, card, address)
 
     def _take(self, placed: Placed) -> None:
         for line in placed.wish.lines:
             self.available[line.variant_id] -= line.quantity
-            key = (placed.wish.user_id, line.variant_id)
-            self.bought[key] = self.bought.get(key, 0) + line.quantity
+            flash = self.variants[line.variant_id].flash
+            for counted in (line.variant_id, VariantId(flash.id)) if flash else (line.variant_id,):
+                key = (placed.wish.user_id, counted)
+                self.bought[key] = self.bought.get(key, 0) + line.quantity
         self.orders[placed.wish.order_id] = placed.as_existing()
 
 

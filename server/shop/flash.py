@@ -2,10 +2,10 @@
 
 Theory: a flash price is a window in time, `starts_ms <= now < ends_ms`, cut short where it is ended early or
 another takes its place. It counts while `running`, and that is decided from the clock when it is looked at:
-nobody has to end it in time for it to be over. Being over is written down once, whoever notices first; it only
-tells. There is no grace: a tap is charged the price of the moment in which its order is written, and one that
-saw another price is refused with the new one. A second card after a decline keeps the order's price until
-SECOND_CARD_GRACE_S after the window's end.
+nobody has to end it in time for it to be over. Being over is written down once, by whoever notices first,
+and only tells. There is no grace: a tap is charged the price of the moment in which its order is written,
+and one that saw another price is refused with the new one. A second card after a decline keeps the order's
+price until SECOND_CARD_GRACE_S after the window's end.
 """
 
 from __future__ import annotations

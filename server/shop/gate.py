@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from server.shop.allocation import LineRefused
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The units are held for the order. `again`: they were before (the same tap repeated)."""
+    """The units are held for the order. `again`: they were before (the same tap repeated). `position`: in a
+    drop, which one of its taps this was."""
 
     again: bool = False
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,27 @@ class GateRecord:
     lines: tuple[tuple[str, int], ...]
 
 
+class SaleTerms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What else the gate must know to turn the crowd away; `text` is how it is kept there (inventory.lua).
+
+    `opens_ms` of the drop in Unix ms; `flash_limit` units a buyer while the flash price runs; `waiting`:
+    people wait for the variant, so nobody of the crowd gets a unit.
+    """
+
+    drop_id: str = msgspec.field(default="", name="d")
+    opens_ms: int = msgspec.field(default=0, name="o")
+    flash_id: str = msgspec.field(default="", name="f")
+    flash_limit: int = msgspec.field(default=0, name="n")
+    flash_ends_ms: int = msgspec.field(default=0, name="e")
+    waiting: bool = msgspec.field(default=False, name="w")
+
+    def text(self) -> str:
+        return "" if self == PLAIN else msgspec.json.encode(self).decode()
+
+
+PLAIN = SaleTerms()
+
+
 @dataclass(frozen=True, slots=True)
 class GateVariant:
     """`changes` moves whenever the variant does."""
@@ -51,6 +76,7 @@ class GateVariant:
     available: int
     buyer_limit: int
     changes: str
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +90,24 @@ class GateView:
 
 @dataclass(frozen=True, slots=True)
 class StockRow:
-    """A variant's stock in PostgreSQL. `version` grows with each change."""
+    """A variant's stock in PostgreSQL. `version` grows with each change, `position` is its drop's last."""
 
     variant_id: str
     available: int
     buyer_limit: int
     version: int
+    terms: SaleTerms = PLAIN
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """An order that is charging: its units are held in PostgreSQL."""
+    """An order that is charging: its units are held in PostgreSQL. `flashes`: flash prices by variant."""
 
     order_id: str
     buyer: str
     lines: tuple[tuple[str, int], ...]
+    flashes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +117,8 @@ class StockTruth:
     rows: tuple[StockRow, ...]
     open_orders: tuple[OpenOrder, ...]
     states: dict[str, str]  # of the order ids that were asked for, where they exist
-    bought: tuple[tuple[str, str, int], ...]  # variant, buyer, units; for variants with a limit
+    # variant, buyer, units; for variants with a limit. The buyer is "buyer|flash" for units at a flash price.
+    bought: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class LineRecord(msgspec.Struct, frozen=True):
     title: str
     variant_title: str
     quantity: int
+    flash_id: str | None = None
 
 
 class AttemptRecord(msgspec.Struct, frozen=True):
@@ -61,6 +62,7 @@ class OrderRecord(msgspec.Struct, frozen=True):
     lines: list[LineRecord]
     attempts: list[AttemptRecord]
     refunds: list[RefundRecord]
+    drop_position: int | None = None
 
     @property
     def newest(self) -> AttemptRecord:

@@ -1,10 +1,11 @@
 """The waitlist: a line for what is sold out, and timed offers out of it.
 
-Theory: a place has a number, and numbers are handed out under the stock row's lock, so the line is in order of
-joining. While anybody waits for a variant, units that come back belong to the line: the crowd is told that it
-is sold out. They are offered to the first in line, set aside for a time (they move to `held`), and whoever lets
-the time pass or turns the offer down makes room for the next. A person who would go over the buyer limit by
-then loses the place; one who wants more units than there are is offered what there is.
+Theory: a place has a number, and numbers are handed out under the stock row's lock, so the line is in the
+order of joining. While anybody waits for a variant, units that come back belong to the line: the crowd is
+told that it is sold out. They are offered to the first in line and set aside for a time (they move to
+`held`); whoever lets the time pass or turns the offer down makes room for the next. A person who would go
+over the buyer limit by then loses the place; one who wants more units than there are is offered what there
+is.
 
     waiting --offered--> offered --bought-->  bought
     waiting --left-->    left    --expired--> expired     (from offered)

@@ -35,14 +35,18 @@ class Wish:
     address_id: str | None = None
     show_first_name: bool = False
     media_time: int | None = None
+    offer_id: str | None = None  # a waitlist's
+    position: int | None = None  # in a drop, as the gate counted it
 
     def digest(self) -> str:
         """SHA-256 of what is asked for: the same id with another digest is another request.
 
-        The media time is left out: a client that asks again has moved on in the picture.
+        The media time is left out: a client that asks again has moved on in the picture. So is the position,
+        which is ours.
         """
         lines = sorted((line.variant_id, line.quantity, line.unit_price_minor) for line in self.lines)
-        content = (self.user_id, self.show_id, lines, self.card_id, self.address_id, self.show_first_name)
+        asked = (self.user_id, self.show_id, lines, self.card_id, self.address_id, self.show_first_name)
+        content = (*asked, self.offer_id) if self.offer_id else asked
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -24,10 +24,12 @@ from server.shop.gate import (
     GateVariant,
     GateView,
     Held,
+    StockRow,
 )
 from server.shop.ids import OrderId, ShopId, UserId
 from server.store.batch import Batcher, BatcherFull
 
+NO_FLASHES: Mapping[str, str] = {}
 _MISSING = ("Function not found", "NOSCRIPT")
 
 
@@ -51,6 +53,7 @@ class RedisInventory:
 
     def __init__(self, redis: Redis | RedisCluster, *, deadline_s: float = 2.0) -> None:
         self._redis, self._deadline_s = redis, deadline_s
+        self._loaded = False
         self._calls = Batcher[_Call, Any](self._travel, max_batch=128, max_waiting=20_000, parallel=2)
 
     async def reserve(
@@ -71,17 +74,37 @@ class RedisInventory:
         return bool(await self._call("release", shop_id, order_id, "1" if only_held else ""))
 
     async def restore(
-        self, shop_id: ShopId, order_id: OrderId, buyer: str, lines: Sequence[tuple[str, int]]
+        self,
+        shop_id: ShopId,
+        order_id: OrderId,
+        buyer: str,
+        lines: Sequence[tuple[str, int]],
+        flashes: Mapping[str, str] = NO_FLASHES,
+        *,
+        counted: bool = False,
     ) -> bool:
-        flat = [word for line in sorted(lines) for word in line]
-        return bool(await self._call("restore", shop_id, order_id, buyer, *flat))
+        """A record of an order that PostgreSQL has. `counted`: its units are new for its buyer."""
+        record = _record_text(buyer, lines, flashes)
+        return bool(await self._call("restore", shop_id, order_id, record, "1" if counted else ""))
+
+    async def set_terms(self, shop_id: ShopId, row: StockRow) -> bool:
+        """Set what the gate must know of the ways the variant is sold. False: newer ones are set."""
+        words = (row.variant_id, row.version, row.terms.text(), row.position)
+        return bool(await self._call("terms", shop_id, *words))
 
     async def set_available(self, shop_id: ShopId, variant_id: str, delta: int, version: int) -> bool:
         """Stock that the shop added or took away (negative), as of the stock row's `version`."""
         return bool(await self._call("adjust", shop_id, variant_id, delta, version))
 
-    async def forget(self, shop_id: ShopId, buyer: str, lines: Sequence[tuple[str, int]]) -> None:
-        await self._call("forget", shop_id, buyer, *[word for line in lines for word in line])
+    async def forget(
+        self,
+        shop_id: ShopId,
+        buyer: str,
+        lines: Sequence[tuple[str, int]],
+        flashes: Mapping[str, str] = NO_FLASHES,
+    ) -> None:
+        """Units of a refunded order no longer count for its buyer."""
+        await self._call("forget", shop_id, _record_text(buyer, lines, flashes))
 
     async def load(
         self,
@@ -111,6 +134,8 @@ class RedisInventory:
 
     async def _travel(self, calls: list[_Call]) -> list[Any]:
         async with asyncio.timeout(self._deadline_s):
+            if not self._loaded:  # the store may hold the functions of an older program
+                await self.load_library()
             answers = await self._pipeline(calls)
             missing = [n for n, answer in enumerate(answers) if _is_missing(answer)]
             if missing:  # a new or wiped server: nothing was carried out
@@ -130,6 +155,7 @@ class RedisInventory:
         """Put the functions on every primary. Calls do it by themselves where they are missing."""
         source = files("server.store").joinpath("inventory.lua").read_text()
         await self._redis.function_load(source, replace=True)
+        self._loaded = True
 
 
 def _is_missing(answer: Any) -> bool:
@@ -149,12 +175,14 @@ def _answer(words: list[Any]) -> GateAnswer:
     if kind == "refused":
         triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
         return GateRefused(tuple(_line(variant, code, int(n)) for variant, code, n in triples))
-    return Held(again=kind == "again")
+    return Held(again=kind == "again", position=int(rest[-1]) or None)
 
 
 def _line(variant_id: str, code: str, number: int) -> LineRefused:
     if code == "sold_out":
         return LineRefused(variant_id, code, available=number)
+    if code == "not_open_yet":
+        return LineRefused(variant_id, code, retry_after_ms=number)
     return LineRefused(variant_id, code, buyer_limit=number)
 
 
@@ -173,6 +201,7 @@ def _view(fields: dict[str, str], records: dict[str, str]) -> GateView:
                 available=int(fields[f"{v}:a"]),
                 buyer_limit=int(fields.get(f"{v}:l", 0)),
                 changes=fields.get(f"{v}:c", ""),
+                terms=fields.get(f"{v}:t", ""),
             )
             for v in variants
         },
@@ -183,6 +212,12 @@ def _view(fields: dict[str, str], records: dict[str, str]) -> GateView:
             if name.endswith(":c") and name[:-2] not in variants
         },
     )
+
+
+def _record_text(buyer: str, lines: Sequence[tuple[str, int]], flashes: Mapping[str, str]) -> str:
+    """A record as inventory.lua keeps it, of an order that is in PostgreSQL."""
+    marked = [(v, units, flashes[v]) if v in flashes else (v, units) for v, units in sorted(lines)]
+    return msgspec.json.encode({"b": buyer, "s": "paying", "l": marked}).decode()
 
 
 def _record(text: str) -> GateRecord:

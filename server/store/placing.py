@@ -60,6 +60,17 @@ _AHEAD, _READ = statement("placing_ahead"), statement("placing_read")
 
 _WRITE_ORDERS, _HOLD = statement("placing_orders"), statement("placing_stock")
 
+_MARK_DROP = """
+UPDATE orders o SET drop_id = d.drop_id, drop_position = d.position
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS d (order_id, drop_id, position) WHERE o.id = d.order_id
+"""
+
+_MARK_FLASH = """
+UPDATE order_lines l SET flash_id = f.flash_id
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS f (order_id, variant_id, flash_id)
+WHERE l.order_id = f.order_id AND l.variant_id = f.variant_id
+"""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -76,6 +87,7 @@ class _Contested(msgspec.Struct, frozen=True):
     variants: list[VariantNow]
     bought: list[Bought]
     orders: list[Existing]
+    now_ms: int
 
 
 def idempotency_key(order_id: str, attempt: int) -> str:
@@ -174,6 +186,7 @@ class OrderWriter:
         orders = zip(*map(_order, placed), strict=True)
         lines = zip(*(line for order in placed for line in _lines(order)), strict=True)
         await connection.execute(_WRITE_ORDERS, *orders, *lines, self._owner, self._lease_s)
+        await _mark(connection, placed)
 
 
 async def _answered(batcher: Batcher[Wish, Result], wish: Wish) -> Result:
@@ -202,7 +215,12 @@ async def _reading(connection: Connection, wishes: list[Wish]) -> Reading:
     ahead = msgspec.json.decode(await connection.fetchval(_AHEAD, shops, buyers), type=_Ahead)
     now = await _contested(connection, _variants(wishes), buyers, [wish.order_id for wish in wishes])
     return Reading(
-        shops=ahead.shops, variants=now.variants, buyers=ahead.buyers, bought=now.bought, orders=now.orders
+        shops=ahead.shops,
+        variants=now.variants,
+        buyers=ahead.buyers,
+        bought=now.bought,
+        orders=now.orders,
+        now_ms=now.now_ms,
     )
 
 
@@ -217,6 +235,21 @@ async def _contested(
     return msgspec.json.decode(
         await connection.fetchval(_READ, variants, buyers, orders, own), type=_Contested
     )
+
+
+async def _mark(connection: Connection, placed: list[Placed]) -> None:
+    """Note which drop and which flash prices orders were bought under: in most batches none."""
+    dropped = [(o.wish.order_id, o.drop_id, o.position) for o in placed if o.drop_id]
+    flashed = [
+        (o.wish.order_id, t.variant.id, t.variant.flash.id)
+        for o in placed
+        for t in o.lines
+        if t.variant.flash
+    ]
+    if dropped:
+        await connection.execute(_MARK_DROP, *zip(*dropped, strict=True))
+    if flashed:
+        await connection.execute(_MARK_FLASH, *zip(*flashed, strict=True))
 
 
 async def _hold(connection: Connection, placed: list[Placed]) -> None:
@@ -259,7 +292,7 @@ def _lines(placed: Placed) -> list[tuple[Any, ...]]:
             taken.variant.title,
             taken.variant.variant_title,
             taken.line.quantity,
-            taken.variant.price_minor,
+            taken.variant.now_minor,
         )
         for position, taken in enumerate(placed.lines)
     ]

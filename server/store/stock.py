@@ -7,7 +7,7 @@ from collections.abc import Collection
 import asyncpg
 
 from server.checkout.ports import NoSuchVariant
-from server.shop.gate import OpenOrder, StockRow, StockSet, StockTruth, VariantOnAir
+from server.shop.gate import OpenOrder, SaleTerms, StockRow, StockSet, StockTruth, VariantOnAir
 from server.shop.ids import ShopId
 from server.store.database import Database
 from server.store.pool import Connection, Pool
@@ -18,14 +18,22 @@ RETURNING version
 """
 
 _TRUTH_ROWS = """
-SELECT s.variant_id::text, s.available, v.buyer_limit, s.version
+SELECT s.variant_id::text, s.available, v.buyer_limit, s.version, d.id::text AS drop_id,
+       (extract(epoch FROM d.opens_at) * 1000)::bigint AS opens_ms, f.id::text AS flash_id,
+       f.buyer_limit AS flash_limit, (extract(epoch FROM f.ends_at) * 1000)::bigint AS flash_ends_ms,
+       EXISTS (SELECT FROM waitlist w WHERE w.variant_id = s.variant_id AND w.state = 'waiting') AS waiting,
+       coalesce((SELECT max(o.drop_position) FROM orders o WHERE o.drop_id = d.id), 0)::bigint AS position
 FROM stock s JOIN variants v ON v.id = s.variant_id JOIN products p ON p.id = v.product_id
+LEFT JOIN drops d ON d.variant_id = s.variant_id AND d.over_at IS NULL
+LEFT JOIN flash_prices f ON f.variant_id = s.variant_id AND f.over_at IS NULL AND f.ends_at > now()
+                        AND f.buyer_limit > 0
 WHERE s.variant_id = ANY($1::uuid[]) AND p.shop_id = $2
 """
 
 _TRUTH_OPEN = """
 SELECT o.id::text, o.user_id::text, array_agg(l.variant_id::text ORDER BY l.variant_id) AS variants,
-       array_agg(l.quantity ORDER BY l.variant_id) AS quantities
+       array_agg(l.quantity ORDER BY l.variant_id) AS quantities,
+       array_agg(l.flash_id::text ORDER BY l.variant_id) AS flashes
 FROM orders o JOIN order_lines l ON l.order_id = o.id
 WHERE o.state IN ('charging', 'action_needed') AND o.shop_id = $1
 GROUP BY o.id
@@ -37,16 +45,24 @@ FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN variants v ON v.id = 
 WHERE l.variant_id = ANY($1::uuid[]) AND v.buyer_limit > 0 AND o.user_id IS NOT NULL
   AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')
 GROUP BY 1, 2
+UNION ALL
+SELECT l.variant_id::text, o.user_id::text || '|' || f.id::text, sum(l.quantity)::int AS units
+FROM flash_prices f JOIN order_lines l ON l.flash_id = f.id JOIN orders o ON o.id = l.order_id
+WHERE f.variant_id = ANY($1::uuid[]) AND f.over_at IS NULL AND f.ends_at > now() AND f.buyer_limit > 0
+  AND o.user_id IS NOT NULL AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')
+GROUP BY l.variant_id, o.user_id, f.id
 """
 
 _ON_AIR = """
-SELECT v.id::text AS variant_id, s.available, s.version, v.price_minor, v.compare_at_minor,
+SELECT v.id::text AS variant_id, s.available, s.version, least(v.price_minor, f.price_minor) AS price_minor,
+       CASE WHEN f.id IS NULL THEN v.compare_at_minor ELSE v.price_minor END AS compare_at_minor,
        coalesce(array_agg(w.id::text) FILTER (WHERE w.id IS NOT NULL), '{}') AS show_ids
 FROM variants v JOIN stock s ON s.variant_id = v.id
+LEFT JOIN flash_prices f ON f.variant_id = v.id AND f.over_at IS NULL AND f.ends_at > now()
 LEFT JOIN show_items i ON i.product_id = v.product_id
 LEFT JOIN shows w ON w.id = i.show_id AND w.state <> 'ended'
 WHERE v.id = ANY($1::uuid[])
-GROUP BY v.id, s.variant_id
+GROUP BY v.id, s.variant_id, f.id
 """
 
 
@@ -115,7 +131,7 @@ class StockStore:
             )
             bought = await connection.fetch(_TRUTH_BOUGHT, list(variant_ids)) if with_bought else []
         return StockTruth(
-            rows=tuple(StockRow(*row) for row in rows),
+            rows=tuple(map(_stock_row, rows)),
             open_orders=tuple(_open_order(row) for row in open_orders),
             states={row["id"]: row["state"] for row in states},
             bought=tuple((row[0], row[1], row[2]) for row in bought),
@@ -135,9 +151,23 @@ class StockStore:
         return [ShopId(row["shop_id"]) for row in rows]
 
 
+def _stock_row(row: asyncpg.Record) -> StockRow:
+    terms = SaleTerms(
+        drop_id=row["drop_id"] or "",
+        opens_ms=row["opens_ms"] or 0,
+        flash_id=row["flash_id"] or "",
+        flash_limit=row["flash_limit"] or 0,
+        flash_ends_ms=row["flash_ends_ms"] or 0,
+        waiting=row["waiting"],
+    )
+    numbers = (row["available"], row["buyer_limit"], row["version"])
+    return StockRow(row["variant_id"], *numbers, terms=terms, position=row["position"])
+
+
 def _open_order(row: asyncpg.Record) -> OpenOrder:
     lines = tuple(zip(row["variants"], row["quantities"], strict=True))
-    return OpenOrder(row["id"], row["user_id"] or "", lines)
+    flashes = {v: flash for v, flash in zip(row["variants"], row["flashes"], strict=True) if flash}
+    return OpenOrder(row["id"], row["user_id"] or "", lines, flashes)
 
 
 async def _require(connection: Connection, shop_id: str, variant_id: str) -> None:

@@ -4,9 +4,9 @@ SELECT json_build_object(
   'first_name', CASE WHEN o.show_first_name THEN split_part(u.display_name, ' ', 1) END,
   'state', o.state, 'currency', o.currency, 'total_minor', o.total_minor, 'refunded_minor', o.refunded_minor,
   'payment_intent_ref', o.payment_intent_ref, 'failure_code', o.failure_code,
-  'failure_message', o.failure_message,
+  'failure_message', o.failure_message, 'drop_position', o.drop_position,
   'lines', (SELECT json_agg(json_build_object('variant_id', l.variant_id, 'title', l.title,
-              'variant_title', l.variant_title, 'quantity', l.quantity) ORDER BY l.position)
+              'variant_title', l.variant_title, 'quantity', l.quantity, 'flash_id', l.flash_id) ORDER BY l.position)
             FROM order_lines l WHERE l.order_id = o.id),
   'attempts', (SELECT json_agg(json_build_object('attempt', a.attempt, 'state', a.state,
                  'idempotency_key', a.idempotency_key, 'customer_ref', a.customer_ref,
