@@ -19,6 +19,7 @@ from aioice import stun
 
 from stream.node import Node, NodeSettings
 from stream.packet import rtcp, rtp
+from stream.packet.rtcp import SenderReport
 from stream.ports import BroadcastId, BroadcastState, Carried, Grant, Purpose
 from stream.signal import sdp
 from stream.wire._srtp import outbound_session
@@ -325,6 +326,60 @@ class Encoder:
         assert self._process.returncode == 0, errors.decode()
 
 
+RIDS = ("q", "h", "f")
+SIMULCAST = (
+    "a=mid:0\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
+    "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n"
+    + "".join(f"a=rid:{rid} send\r\n" for rid in RIDS)
+    + "a=simulcast:send q;h;f"
+)
+START_NTP = 5 << 32
+
+
+class Studio:
+    """Three cameras of one picture, each with an SSRC, sequence numbers, a clock and VP8 ids of its own."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.frames = 0
+        self.seqs = [100, 20_000, 65_530]
+        self.picture_ids = [7, 900, 32_000]
+        self.named = True
+
+    def timestamp(self, layer):
+        return 1_000_000 * (layer + 1) + self.frames * 3000
+
+    def report(self):
+        ntp = START_NTP + self.frames * (1 << 32) // 30
+        for layer in range(3):
+            self.peer.send_rtcp(
+                rtcp.sender_report(SenderReport(layer + 1, ntp, self.timestamp(layer), 1, 1), b"c")
+            )
+
+    def frame(self, *, key=(), only=(0, 1, 2)):
+        self.frames += 1
+        for layer in only:
+            self.picture_ids[layer] = (self.picture_ids[layer] + 1) & 0x7FFF
+            packets = 1 + layer
+            for place in range(packets):
+                self.peer.send_rtp(self._packet(layer, place, packets, layer in key))
+                self.seqs[layer] += 1
+
+    def _packet(self, layer, place, packets, key):
+        head = bytes((0x90 if place == 0 else 0x80, 0xC0))
+        head += (0x8000 | self.picture_ids[layer]).to_bytes(2, "big") + bytes(
+            (self.picture_ids[layer] & 0xFF,)
+        )
+        payload = head + bytes((0 if key else 1, layer)) + bytes(200)
+        packet = rtp.build(
+            96, place == packets - 1, self.seqs[layer], self.timestamp(layer), layer + 1, payload
+        )
+        if not self.named:
+            return packet
+        extension = b"\xbe\xde\x00\x01" + bytes((0x40,)) + RIDS[layer].encode() + bytes(2)
+        return bytes((packet[0] | 0x10,)) + packet[1:12] + extension + packet[12:]
+
+
 @pytest.fixture
 def admission() -> Admission:
     return Admission()
@@ -388,3 +443,43 @@ def taken_port() -> AsyncIterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
+
+
+@pytest.fixture
+def on_three_layers(make_offer: Callable[..., str]) -> Callable[..., Any]:
+    """A light peer goes on air in simulcast; returns its `Studio` when every layer has a picture."""
+
+    async def start(peer: LightPeer) -> Studio:
+        assert peer.context is not None
+        text = make_offer("sendonly", video=("VP8",)).replace("a=mid:0", SIMULCAST)
+        await peer.post(
+            "whip", "publish.show.key", text.replace("AA:" * 31 + "AA", peer.context.fingerprint[1])
+        )
+        assert peer.status == 201
+        await peer.connect()
+        running = Studio(peer)
+        running.frame(key=(0, 1, 2))
+        running.report()
+        sessions = peer.node.sessions
+        await _until(lambda: "live" in [str(state) for state, _ in sessions.counts().values()])
+        await asyncio.sleep(0.05)
+        running.frame(key=(0, 1, 2))
+        broadcast = sessions.broadcasts[BroadcastId("show")]
+        await _until(
+            lambda: len(broadcast.layers) == 3 and all(held.gop.is_open for held in broadcast.layers)
+        )
+        for _ in range(3):
+            running.frame()
+        running.named = False
+        broadcast.sweep(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.02)
+        broadcast.sweep(asyncio.get_running_loop().time())
+        return running
+
+    return start
+
+
+async def _until(condition: Callable[[], bool], timeout_s: float = 5) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -11,85 +11,12 @@ import pytest
 
 from stream.packet import rtcp, rtp
 from stream.packet.bandwidth import Path
-from stream.packet.rtcp import KeyframeRequest, ReportBlock, SenderReport
-
-RIDS = ("q", "h", "f")
-SIMULCAST = (
-    "a=mid:0\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
-    "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n"
-    + "".join(f"a=rid:{rid} send\r\n" for rid in RIDS)
-    + "a=simulcast:send q;h;f"
-)
-START_NTP = 5 << 32
-
-
-class Studio:
-    """Three cameras of one picture, each with an SSRC, sequence numbers, a clock and VP8 ids of its own."""
-
-    def __init__(self, peer):
-        self.peer = peer
-        self.frames = 0
-        self.seqs = [100, 20_000, 65_530]
-        self.picture_ids = [7, 900, 32_000]
-        self.named = True
-
-    def timestamp(self, layer):
-        return 1_000_000 * (layer + 1) + self.frames * 3000
-
-    def report(self):
-        ntp = START_NTP + self.frames * (1 << 32) // 30
-        for layer in range(3):
-            self.peer.send_rtcp(
-                rtcp.sender_report(SenderReport(layer + 1, ntp, self.timestamp(layer), 1, 1), b"c")
-            )
-
-    def frame(self, *, key=(), only=(0, 1, 2)):
-        self.frames += 1
-        for layer in only:
-            self.picture_ids[layer] = (self.picture_ids[layer] + 1) & 0x7FFF
-            packets = 1 + layer
-            for place in range(packets):
-                self.peer.send_rtp(self._packet(layer, place, packets, layer in key))
-                self.seqs[layer] += 1
-
-    def _packet(self, layer, place, packets, key):
-        head = bytes((0x90 if place == 0 else 0x80, 0xC0))
-        head += (0x8000 | self.picture_ids[layer]).to_bytes(2, "big") + bytes(
-            (self.picture_ids[layer] & 0xFF,)
-        )
-        payload = head + bytes((0 if key else 1, layer)) + bytes(200)
-        packet = rtp.build(
-            96, place == packets - 1, self.seqs[layer], self.timestamp(layer), layer + 1, payload
-        )
-        if not self.named:
-            return packet
-        extension = b"\xbe\xde\x00\x01" + bytes((0x40,)) + RIDS[layer].encode() + bytes(2)
-        return bytes((packet[0] | 0x10,)) + packet[1:12] + extension + packet[12:]
+from stream.packet.rtcp import KeyframeRequest, ReportBlock
 
 
 @pytest.fixture
-async def studio(node, light, make_offer):
-    peer = light()
-    text = make_offer("sendonly", video=("VP8",)).replace("a=mid:0", SIMULCAST)
-    text = text.replace("AA:" * 31 + "AA", type(peer).context.fingerprint[1])
-    await peer.post("whip", "publish.show.key", text)
-    assert peer.status == 201
-    await peer.connect()
-    running = Studio(peer)
-    running.frame(key=(0, 1, 2))
-    running.report()
-    await until(lambda: "live" in [str(state) for state, _ in node.sessions.counts().values()])
-    await asyncio.sleep(0.05)
-    running.frame(key=(0, 1, 2))
-    broadcast = node.sessions.broadcasts["show"]
-    await until(lambda: all(layer.gop.is_open for layer in broadcast.layers) and len(broadcast.layers) == 3)
-    for _ in range(3):
-        running.frame()
-    running.named = False
-    broadcast.sweep(asyncio.get_running_loop().time())
-    await asyncio.sleep(0.02)
-    broadcast.sweep(asyncio.get_running_loop().time())
-    return running
+async def studio(node, light, on_three_layers):
+    return await on_three_layers(light())
 
 
 async def until(condition, timeout_s=5):
@@ -209,11 +136,11 @@ async def test_viewers_hear_which_layers_are_on_air(node, light, studio):
     stream = node.sessions.watch(session, ["layers"])
     heard = stream.read()
     first = json.loads((await anext(heard)).partition("data: ")[2])
-    assert [layer["encodingId"] for layer in first["0"]["layers"]] == ["q", "h", "f"]
+    assert [layer["rid"] for layer in first["0"]] == ["q", "h", "f"]
     session.broadcast.layers[2].continuity.at -= 10
     session.broadcast.sweep(asyncio.get_running_loop().time())
     then = json.loads((await anext(heard)).partition("data: ")[2])
-    assert [layer["encodingId"] for layer in then["0"]["layers"]] == ["q", "h"]
+    assert [layer["rid"] for layer in then["0"]] == ["q", "h"]
     await heard.aclose()
     assert viewer.status == 201
 
