@@ -89,23 +89,7 @@ async def _write_shop(
         shop.product_id,
         shop.shop_id,
     )
-    await connection.execute(
-        "INSERT INTO variants (id, product_id, title, price_minor, buyer_limit)"
-        " VALUES ($1, $2, 'blue', $3, $4)",
-        shop.variant_id,
-        shop.product_id,
-        shop.price_minor,
-        buyer_limit,
-    )
-    await connection.execute(
-        "INSERT INTO stock (variant_id, available) VALUES ($1, $2)", shop.variant_id, units
-    )
-    await connection.execute(
-        "INSERT INTO stock_movements (variant_id, kind, available_delta, held_delta, sold_delta)"
-        " VALUES ($1, 'set', $2, 0, 0)",
-        shop.variant_id,
-        units,
-    )
+    await _write_variant(connection, shop, shop.variant_id, units, buyer_limit)
     await connection.execute(
         "INSERT INTO shows (id, shop_id, title, state, playback_id, starts_at, started_at)"
         " VALUES ($1, $2, 'Drop', 'live', 'bench', now(), now())",
@@ -116,6 +100,42 @@ async def _write_shop(
         "INSERT INTO show_items (show_id, product_id, position) VALUES ($1, $2, 0)",
         shop.show_id,
         shop.product_id,
+    )
+
+
+async def add_variant(url: str, shop: BenchShop, units: int, buyer_limit: int = 0) -> str:
+    """One more variant of the product, at the same price; its id."""
+    connection = await asyncpg.connect(url)
+    variant_id = str(uuid4())
+    try:
+        async with connection.transaction():
+            await _write_variant(connection, shop, variant_id, units, buyer_limit)
+    finally:
+        await connection.close()
+    return variant_id
+
+
+async def _write_variant(
+    connection: asyncpg.Connection[asyncpg.Record],
+    shop: BenchShop,
+    variant_id: str,
+    units: int,
+    buyer_limit: int,
+) -> None:
+    await connection.execute(
+        "INSERT INTO variants (id, product_id, title, price_minor, buyer_limit)"
+        " VALUES ($1, $2, 'blue', $3, $4)",
+        variant_id,
+        shop.product_id,
+        shop.price_minor,
+        buyer_limit,
+    )
+    await connection.execute("INSERT INTO stock (variant_id, available) VALUES ($1, $2)", variant_id, units)
+    await connection.execute(
+        "INSERT INTO stock_movements (variant_id, kind, available_delta, held_delta, sold_delta)"
+        " VALUES ($1, 'set', $2, 0, 0)",
+        variant_id,
+        units,
     )
 
 
