@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -26,8 +27,10 @@ from server.jobs.news import OrderMail, each
 from server.jobs.runner import Job, Runner
 from server.mail import Mailer, carrier
 from server.payments.gateway import StripeGateway
+from server.store.book_checks import BookChecks
 from server.store.outbox import OutboxRow
 from server.store.pool import Pool, open_pool
+from server.store.verify import verify
 
 # Up to four jobs hold a connection while they ask for another.
 _POOL_LEAST = 10
@@ -49,6 +52,8 @@ def jobs(settings: Settings, redis: Redis, checkout: Checkout, gateway: StripeGa
         mail=OrderMail(checkout.pool, mailer.deliver, settings.public_url).handlers(),
         other_news={"session_revoked": each(close_sockets)},
         events=gateway,
+        provider=gateway,
+        verify=partial(verify, settings.database_url),
     )
 
 
@@ -58,7 +63,7 @@ def about(registry: CollectorRegistry, pool: Pool, redis: Redis) -> Starlette:
     async def healthz(request: Request) -> Response:
         parts = {"postgres": await _well(pool.fetchval("SELECT 1")), "redis": await _well(redis.ping())}
         well = all(state == "ok" for state in parts.values())
-        body = {"status": "ok" if well else "down", "parts": parts}
+        body = {"status": "ok" if well else "down", "parts": parts | await _books(pool)}
         return Response(
             msgspec.json.encode(body), 200 if well else 503, {"cache-control": "no-store"}, "application/json"
         )
@@ -67,6 +72,19 @@ def about(registry: CollectorRegistry, pool: Pool, redis: Redis) -> Starlette:
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
+
+
+async def _books(pool: Pool) -> dict[str, str]:
+    """What the last daily checks found. Broken books are no reason to restart: a person has to look."""
+    try:
+        async with asyncio.timeout(2):
+            checks = await BookChecks(pool).newest()
+    except Exception as error:  # PostgreSQL's own state says so, too
+        return {"books": type(error).__name__}
+    return {
+        check.kind: f"{'ok' if check.passed else check.findings[0]} ({check.at:%Y-%m-%d %H:%M} UTC)"
+        for check in checks
+    }
 
 
 async def _well(question: object) -> str:

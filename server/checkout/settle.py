@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import logging
 
-from server.checkout.ports import Gate, GateDown, Orders
+from server.checkout.ports import Gate, GateDown, Gateway, Orders
 from server.payments.outcomes import (
     ActionNeeded,
+    Cancelled,
     ChargeOutcome,
     Declined,
+    NotCancellable,
     Paid,
     PaymentView,
+    ProviderBusy,
+    ProviderUnavailable,
+    RateLimited,
+    Unknown,
     outcome_of,
 )
 from server.shop import changes, settlement
@@ -43,8 +49,11 @@ def answer_of(outcome: ChargeOutcome) -> settlement.Answer | None:
 
 
 class Settler:
-    def __init__(self, orders: Orders, gate: Gate, *, action_deadline_s: float = ACTION_DEADLINE_S) -> None:
-        self._orders, self._gate, self._action_deadline_s = orders, gate, action_deadline_s
+    def __init__(
+        self, orders: Orders, gate: Gate, gateway: Gateway, *, action_deadline_s: float = ACTION_DEADLINE_S
+    ) -> None:
+        self._orders, self._gate, self._gateway = orders, gate, gateway
+        self._action_deadline_s = action_deadline_s
 
     async def settle(self, order_id: OrderId, attempt: int, answer: settlement.Answer) -> bool:
         """Write what a definite answer about an attempt means. False: it was no news. Safe to repeat."""
@@ -60,15 +69,44 @@ class Settler:
         return change != NOTHING
 
     async def payment(self, payment: PaymentView) -> bool:
-        """Settle by a payment intent just retrieved. False: not ours, undecided, or no news."""
+        """Settle by a payment intent just retrieved. False: not ours, undecided, or no news.
+
+        Raises PaymentError where the provider must be asked once more and gives no answer.
+        """
         order_id = canonical(payment.order_id or "")
-        answer = answer_of(outcome_of(payment))
-        if order_id is None or answer is None:
+        if order_id is None:
+            return False
+        outcome = outcome_of(payment)
+        if isinstance(outcome, Declined):
+            outcome = await self._for_good(OrderId(order_id), payment, outcome)
+        answer = answer_of(outcome)
+        if answer is None:
             return False
         return await self.settle(OrderId(order_id), attempt_of(payment), answer)
 
+    async def _for_good(self, order_id: OrderId, payment: PaymentView, declined: Declined) -> ChargeOutcome:
+        """Whoever has the client secret of a declined payment could still try another card with it. So it is
+        cancelled before its units are let go; where that is refused, it is what it has become meanwhile."""
+        if not declined.still_open:
+            return _why_cancelled(payment, declined)
+        order = await self._orders.get(order_id)
+        attempt = order.attempt(attempt_of(payment)) if order else None
+        if attempt is None or attempt.state not in settlement.ATTEMPT_OPEN:
+            return declined
+        match await self._gateway.cancel(payment.id, f"cancel:declined:{payment.id}"):
+            case Cancelled():
+                return declined
+            case NotCancellable():
+                return outcome_of(await self._gateway.retrieve(payment.id))
+            case RateLimited(retry_after_s=wait_s):
+                raise ProviderBusy(wait_s)
+            case Unknown(reason=reason):
+                raise ProviderUnavailable(reason, "the payment could not be cancelled yet; try again")
+
     async def tell_gate(self, order: OrderRecord, state: OrderState) -> None:
         """Let the gate know. Where it can't be reached, mending does it later."""
+        if order.auction_id is not None:  # its unit never passed the gate
+            return
         shop_id, order_id = ShopId(order.shop_id), OrderId(order.id)
         try:
             if state is OrderState.PAID:
@@ -77,6 +115,14 @@ class Settler:
                 await self._gate.release(shop_id, order_id)
         except GateDown as error:
             _LOG.warning("gate_not_told", extra={"order_id": order_id, "error": str(error)})
+
+
+def _why_cancelled(payment: PaymentView, declined: Declined) -> Declined:
+    """A payment that was cancelled after its card had failed was declined: the buyer may try another card."""
+    if payment.failure_code is None:
+        return declined
+    message = payment.failure_message or declined.message
+    return Declined(payment.id, payment.failure_code, payment.decline_code, message)
 
 
 def attempt_of(payment: PaymentView) -> int:

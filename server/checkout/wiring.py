@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from server.checkout.auctions.auctioneer import Auctioneer
+from server.checkout.auctions.wiring import auction_parts
 from server.checkout.buyer import Buyer
 from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
@@ -47,6 +49,7 @@ class Checkout:
     buyer: Buyer
     shopkeeper: Shopkeeper
     selling: Selling
+    auctioneer: Auctioneer
     room_shop: RoomShop
 
 
@@ -72,12 +75,13 @@ def checkout(
     writer = OrderWriter(pool, owner=owner, lease_s=lease_s)
     orders = OrderStore(pool, owner=owner, lease_s=lease_s)
     payments = PaymentStore(pool, owner=owner, lease_s=lease_s)
-    settler = Settler(orders, gate, action_deadline_s=action_deadline_s)
+    settler = Settler(orders, gate, gateway, action_deadline_s=action_deadline_s)
     charger = Charger(orders, payments, gateway, settler)
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
     tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
     shopkeeper = Shopkeeper(orders, stock, gate)
-    selling = Selling()
+    auctions = auction_parts(pool, redis, gate, queue.put, owner=owner, lease_s=lease_s)
+    selling = Selling(auctions.counter)
     return Checkout(
         pool=pool,
         gateway=gateway,
@@ -94,5 +98,6 @@ def checkout(
         buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put, hold_ms=hold_ms),
         shopkeeper=shopkeeper,
         selling=selling,
+        auctioneer=auctions.auctioneer,
         room_shop=RoomShop(pool, tap, shopkeeper, selling),
     )

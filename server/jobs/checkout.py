@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from overlay.log import ShowLog
 from server.checkout.ports import RoomNews
 from server.checkout.wiring import Checkout
 from server.jobs.archive import Archive
+from server.jobs.auctions import auction_jobs
+from server.jobs.books import VerifyBooks
 from server.jobs.charges import ActionDeadlines, EventSource, EventSweep, Refunds, StaleCharges, WebhookInbox
 from server.jobs.gates import GateMender
 from server.jobs.news import Handler, Publisher, RoomTeller
+from server.jobs.provider_audit import PaymentSource, ProviderAudit
 from server.jobs.runner import Job
+from server.store.book_checks import BookChecks, JobMarks
+from server.store.ledger import Sealer
 from server.store.outbox import OutboxStore
+from server.store.payment_comparison import ComparisonStore
+from server.store.verify import Report
 
 TOLD_KEPT_S = 24 * 3600.0
 NEWS_TICK_S = 0.05
+HOURS_S = 3 * 3600.0
 
 
 def checkout_jobs(
@@ -28,10 +36,13 @@ def checkout_jobs(
     mail: Mapping[str, Handler] | None = None,
     other_news: Mapping[str, Handler] | None = None,
     events: EventSource | None = None,
+    provider: PaymentSource | None = None,
+    verify: Callable[[], Awaitable[Report]] | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> list[Job]:
     """`mail` (jobs.news.OrderMail's) is published apart, since post is slow; `other_news` are further kinds
-    of the outbox. Without `log` no show is archived, without `events` no lost webhook is looked for.
+    of the outbox. Without `log` no show is archived, without `events` no lost webhook is looked for, without
+    `provider` and `verify` (store.verify) the books are not compared and not proven every day.
     """
     outbox = OutboxStore(checkout.pool)
     payments, orders = checkout.payments, checkout.orders
@@ -44,6 +55,8 @@ def checkout_jobs(
         Job("refunds", Refunds(payments, orders, checkout.gateway, checkout.gate).run, 0.5),
         Job("gates", GateMender(checkout.pool, checkout.stock, checkout.gatekeeper).run, 2.0, eager=False),
         Job("told", partial(outbox.prune, TOLD_KEPT_S), 300.0),
+        *auction_jobs(checkout.auctioneer),
+        Job("seal", Sealer(checkout.pool).run, 1.0),
     ]
     if mail:
         jobs.append(Job("mail", Publisher(outbox, "mail", mail).run, 1.0))
@@ -51,4 +64,21 @@ def checkout_jobs(
         jobs.append(Job("archive", Archive(checkout.pool, log).run, 2.0, eager=False))
     if events:
         jobs.append(Job("sweep", EventSweep(payments, events, wall_clock).run, 60.0, eager=False))
+    return [*jobs, *_daily(checkout, provider, verify, wall_clock)]
+
+
+def _daily(
+    checkout: Checkout,
+    provider: PaymentSource | None,
+    verify: Callable[[], Awaitable[Report]] | None,
+    wall_clock: Callable[[], float],
+) -> list[Job]:
+    """Asked for often, so that a worker that was down at the hour is no day late."""
+    checks, marks, jobs = BookChecks(checkout.pool), JobMarks(checkout.pool), []
+    if verify:
+        jobs.append(Job("verify", VerifyBooks(checks, marks, verify).run, 60.0, HOURS_S, eager=False))
+    if provider:
+        store, settle = ComparisonStore(checkout.pool), checkout.settler.payment
+        audit = ProviderAudit(store, checks, marks, provider, settle, wall_clock)
+        jobs.append(Job("provider_audit", audit.run, 60.0, HOURS_S, eager=False))
     return jobs

@@ -6,7 +6,7 @@ under the provider's rate limit, and either has an outcome (see `outcomes`) or r
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -205,6 +205,23 @@ class StripeGateway:
             at_most,
         )
         return PaymentViews(tuple(payment_view(intent) for intent in found), complete)
+
+    async def payments_between(
+        self, created_after: float, created_before: float
+    ) -> AsyncIterator[PaymentView]:
+        """Every payment intent made in that time (Unix seconds), newest first, a page at a time."""
+        created = {"gte": int(created_after), "lt": int(created_before)}
+        params: Answer = {"limit": _PAGE, "created": created, "expand": ["data.latest_charge"]}
+        while True:
+            asked = dict(params)
+            answer = await self._get(
+                lambda api, asked=asked: api.v1.payment_intents.list_async(cast(Any, asked))  # type: ignore[misc]
+            )
+            for intent in answer["data"]:
+                yield payment_view(intent)
+            if not answer["has_more"]:
+                return
+            params["starting_after"] = answer["data"][-1]["id"]
 
     async def refund(
         self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None

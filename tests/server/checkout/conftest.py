@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from overlay.log import open_redis
 from server.store.pool import open_pool
 
+from .paying import Paying, open_paying
 from .world import World, build, empty, seed
 
 
@@ -26,3 +28,9 @@ async def world(migrated_database_url: str, redis_url: str) -> AsyncIterator[Wor
         yield world
         charging.cancel()
         await asyncio.gather(charging, return_exceptions=True)
+
+
+@pytest.fixture
+async def paying(world: World, tmp_path: Path) -> AsyncIterator[Paying]:
+    async with open_paying(world, tmp_path) as paying:
+        yield paying

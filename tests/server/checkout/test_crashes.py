@@ -46,7 +46,7 @@ def mortal(world: World, fate: Fate) -> tuple[Tap, ChargeQueue, Buyer]:
     payments, provider = Mortal(parts.payments, fate), Mortal(world.provider, fate)
     writer = Mortal(OrderWriter(world.pool, owner="mortal", lease_s=SHORT_S), fate)
     gatekeeper = Gatekeeper(gate, Mortal(parts.stock, fate))  # type: ignore[arg-type]
-    settler = Settler(orders, gate, action_deadline_s=SHORT_S)  # type: ignore[arg-type]
+    settler = Settler(orders, gate, provider, action_deadline_s=SHORT_S)  # type: ignore[arg-type]
     charger = Charger(orders, payments, provider, settler)  # type: ignore[arg-type]
     queue = ChargeQueue(charger, payments, lease_s=100)  # type: ignore[arg-type]
     tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=int(SHORT_S * 1000))  # type: ignore[arg-type]
