@@ -21,7 +21,7 @@ from tests.browser.picture import seen_moving
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Person]
 TAP_AT = "(at) => setTimeout(() => document.querySelector('[data-testid=buy]').click(), at - Date.now())"
-ENDED = "[data-outcome=paid], [data-outcome=sold_out], [data-testid=buy]:disabled"
+ENDED = "[data-outcome=paid], [data-outcome=sold_out], [data-testid=waitlist]"
 
 
 def ask(work: Coroutine[Any, Any, Any]) -> Any:

@@ -88,6 +88,33 @@ export function countdown(targetMs: number, nowMs: number): Countdown {
   };
 }
 
+/** 65 → "1:05", 3700 → "1:01:40", two days → "2 d 3 h": time left in the least space. */
+export function leftWords(seconds: number): string {
+  if (seconds >= 86_400) return `${Math.floor(seconds / 86_400)} d ${Math.floor(seconds / 3600) % 24} h`;
+  const two = (part: number) => String(part).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  return seconds >= 3600 ? `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+/** The same for those who listen: "one minute left". */
+export function spokenLeft(seconds: number): string {
+  if (seconds === 60) return 'one minute left';
+  return seconds >= 60 ? `${Math.floor(seconds / 60)} minutes left` : `${seconds} seconds left`;
+}
+
+/** "20:00:00" today, with its date on another day: a moment that is meant to the second. */
+export function moment(ms: number, nowMs: number, locale?: string): string {
+  const today = new Date(ms).toDateString() === new Date(nowMs).toDateString();
+  const day: Intl.DateTimeFormatOptions = today ? {} : { weekday: 'short', day: 'numeric', month: 'short' };
+  return new Intl.DateTimeFormat(locale, { ...day, hour: 'numeric', minute: '2-digit', second: '2-digit' }).format(ms);
+}
+
+/** 2 → "2nd". */
+export function ordinal(position: number): string {
+  const ends: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
+  return `${position}${ends[new Intl.PluralRules('en', { type: 'ordinal' }).select(position)] ?? 'th'}`;
+}
+
 /** 1234 → "1.2K", for counts over the picture. */
 export function compact(count: number, locale?: string): string {
   return new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 }).format(count);

@@ -16,6 +16,8 @@ import { Problem } from './problem.ts';
 
 export interface Line extends BuyLine {
   title: string;
+  /** A waitlist's offer that keeps these units for this person. */
+  offer_id?: string | null;
 }
 
 export type Purchase =

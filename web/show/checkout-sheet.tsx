@@ -27,17 +27,23 @@ export function CheckoutSheet({ store }: { store: CheckoutSheetPlace }) {
   const open = store.sheet.value === 'checkout';
   const need = checkout.need.value;
   const lines = checkout.intent.value;
+  const goal = checkout.goal.value;
   const cost = totals(lines, config.value?.shop);
   return (
     <Sheet
       open={open}
       onClose={() => {
-        checkout.asked.value = null;
+        checkout.asked.value = checkout.goal.value = null;
         store.open(null);
       }}
-      title={TITLES[need]}
+      title={goal && need === 'review' ? 'Ready' : TITLES[need]}
       testid="checkout-sheet"
       footer={
+        goal && need === 'review' ? (
+          <Button kind="buy" size="l" wide icon="check" onClick={goal.run} testid="goal">
+            {goal.label}
+          </Button>
+        ) :
         need === 'review' &&
         lines.length > 0 && (
           <>
@@ -51,7 +57,8 @@ export function CheckoutSheet({ store }: { store: CheckoutSheetPlace }) {
     >
       {open && (
         <div class="stack" data-testid={`step-${need}`}>
-          <Steps need={need} />
+          <Steps need={need} last={goal ? 'Ready' : 'Buy'} />
+          {goal && <p class="muted small">{goal.lead}</p>}
           <Step checkout={checkout} need={need} lines={lines} />
         </div>
       )}
@@ -59,9 +66,9 @@ export function CheckoutSheet({ store }: { store: CheckoutSheetPlace }) {
   );
 }
 
-function Steps({ need }: { need: Need }) {
+function Steps({ need, last }: { need: Need; last: string }) {
   const steps: Need[] = ['sign-in', 'address', 'card', 'review'];
-  const names = ['Sign in', 'Address', 'Card', 'Buy'];
+  const names = ['Sign in', 'Address', 'Card', last];
   const at = steps.indexOf(need);
   return (
     <ol class="steps" aria-label="Steps">
@@ -184,7 +191,7 @@ function Review({ checkout, lines }: { checkout: Checkout; lines: Line[] }) {
           <span class="small">Change</span>
         </button>
       </div>
-      {checkout.hasRoom && (
+      {checkout.hasRoom && lines.length > 0 && (
         <Checkbox
           label={`Tell the room when I buy, as “${firstName(me.value?.display_name ?? '')}”`}
           checked={checkout.showFirstName.value}
@@ -199,6 +206,7 @@ function Review({ checkout, lines }: { checkout: Checkout; lines: Line[] }) {
 const firstName = (name: string) => name.trim().split(/\s+/)[0] ?? '';
 
 function Summary({ lines }: { lines: Line[] }) {
+  if (lines.length === 0) return null;
   return (
     <ul class="summary">
       {lines.map((line) => (

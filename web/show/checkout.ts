@@ -3,6 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
 import { paymentUi } from '../core/payment/index.ts';
+import { money } from '../core/format.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import type { OrderView } from '../core/protocol.ts';
 import { afterNews, afterProblem, IDLE, instead, type Line, type Purchase } from '../core/purchase.ts';
@@ -14,6 +15,14 @@ import { config, me } from '../ui/session.ts';
 import { toast, toastProblem } from '../ui/status.tsx';
 
 export type Need = 'sign-in' | 'address' | 'card' | 'review';
+
+/** What a card and an address are asked for, where it is no purchase: a bid, being ready for a drop. */
+export interface Goal {
+  lead: string;
+  /** The button once nothing is missing. */
+  label: string;
+  run: () => void;
+}
 
 /** Where buying happens: a show, or a page of the shop, which has neither room nor bag. */
 export interface CheckoutPlace {
@@ -31,6 +40,8 @@ export interface CheckoutSheetPlace {
   open(sheet: null): void;
 }
 
+const EARLY_MOST_S = 3;
+
 export class Checkout {
   readonly purchase = signal<Purchase>(IDLE);
   readonly cards = signal<Card[] | null>(null);
@@ -45,6 +56,8 @@ export class Checkout {
   readonly orders = signal<Order[] | null>(null);
   readonly ordersProblem = signal<Problem | null>(null);
   readonly authenticating = signal(false);
+  /** In place of a purchase: why the sheet is open. */
+  readonly goal = signal<Goal | null>(null);
 
   readonly card = computed(() => pick(this.cards.value, this.cardId.value));
   readonly address = computed(() => pick(this.addresses.value, this.addressId.value));
@@ -61,6 +74,8 @@ export class Checkout {
 
   readonly #open = new OpenOrders(localStorage);
   #following: AbortController | null = null;
+  /** Orders that others made for this buyer (an auction won): a second card pays the same order. */
+  readonly #made = new Set<string>();
 
   constructor(private readonly store: CheckoutPlace) {}
 
@@ -101,7 +116,19 @@ export class Checkout {
   /** Opens the sheet: what is missing first, then the summary. */
   review(lines: Line[], asked: Need | null = null): void {
     batch(() => {
+      this.goal.value = null;
       this.intent.value = lines;
+      this.asked.value = asked;
+      this.store.open('checkout');
+    });
+  }
+
+  /** Asks for what is missing (or, `always`, shows what is there) and then does it. */
+  prepare(goal: Goal, { always = false, asked = null as Need | null } = {}): void {
+    if (this.ready.value && !always && !asked) return goal.run();
+    batch(() => {
+      this.goal.value = goal;
+      this.intent.value = [];
       this.asked.value = asked;
       this.store.open('checkout');
     });
@@ -131,7 +158,39 @@ export class Checkout {
     const purchase = this.purchase.value;
     if (purchase.step === 'idle') return;
     this.purchase.value = IDLE;
+    if ('order' in purchase && this.#made.has(purchase.orderId)) return this.payAgain(purchase.orderId, purchase.order);
     this.review(purchase.lines, 'card');
+  }
+
+  /** Another card for an order that stays as it is. */
+  payAgain(orderId: string, order: Pick<OrderView, 'total_minor' | 'currency'>): void {
+    const price = money(order.total_minor, order.currency);
+    this.prepare({ lead: 'The order stays as it is; only the card is another.', label: `Pay ${price}`, run: () => void this.#retry(orderId) }, { asked: 'card' });
+  }
+
+  async #retry(orderId: string): Promise<void> {
+    this.store.open(null);
+    try {
+      const card = this.card.value;
+      if (card) await api.retryOrder(orderId, card.id);
+      await this.adopt(orderId);
+    } catch (error) {
+      toastProblem(error);
+    }
+  }
+
+  /** Takes up an order that was made for this buyer, and follows it to its end. */
+  async adopt(orderId: string): Promise<void> {
+    const purchase = this.purchase.value;
+    if ('orderId' in purchase && purchase.orderId === orderId && purchase.step !== 'declined') return;
+    this.#made.add(orderId);
+    try {
+      const order = await api.order(orderId);
+      if (!this.busy) this.#pickUp(order);
+    } catch (error) {
+      // Its news come through the room as well, and it stands under the account.
+      if (!(error instanceof Problem)) throw error;
+    }
   }
 
   dismiss(): void {
@@ -166,8 +225,10 @@ export class Checkout {
       this.purchase.value = { step: 'placing', orderId, lines };
       this.store.open(null);
     });
+    const offer_id = lines.find((line) => line.offer_id)?.offer_id;
     const tap = {
       show_id: this.store.showId,
+      ...(offer_id ? { offer_id } : {}),
       lines: lines.map(({ variant_id, quantity, unit_price_minor }) => ({ variant_id, quantity, unit_price_minor })),
       card_id: this.card.value?.id ?? null,
       address_id: this.address.value?.id ?? null,
@@ -182,6 +243,7 @@ export class Checkout {
   }
 
   #refused(lines: Line[], problem: Problem): void {
+    if (problem.code === 'not_open_yet' && (problem.retryAfterS ?? Infinity) <= EARLY_MOST_S) return this.#again(lines, problem.retryAfterS!);
     const missing: Record<string, Need> = { no_card: 'card', no_address: 'address', not_signed_in: 'sign-in' };
     const need = missing[problem.code];
     if (!need) {
@@ -191,6 +253,12 @@ export class Checkout {
     this.purchase.value = IDLE;
     if (need === 'sign-in') me.value = null;
     this.review(lines, need === 'sign-in' ? null : need);
+  }
+
+  /** A tap a moment before a drop opens is sent again when it does; dismissed meanwhile, it is not. */
+  #again(lines: Line[], inS: number): void {
+    const waiting = this.purchase.value;
+    setTimeout(() => this.purchase.value === waiting && void this.#place(lines, uuidv7()), inS * 1000 + 15);
   }
 
   /** News of an order from anywhere; the current purchase's step, the list of orders and the bag follow. */

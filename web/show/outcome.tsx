@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { money } from '../core/format.ts';
+import { money, ordinal } from '../core/format.ts';
 import { instead, titles, type Purchase } from '../core/purchase.ts';
 import { Button, IconButton, LinkButton, Spinner } from '../ui/button.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
@@ -42,7 +42,13 @@ function content(purchase: Purchase, checkout: Checkout) {
     case 'placing':
       return <Words busy title="Reserving…" text={titles(purchase.lines)} />;
     case 'charging':
-      return <Words busy title="It is reserved for you" text={`Charging ${money(purchase.order.total_minor, purchase.order.currency)}…`} />;
+      return (
+        <Words
+          busy
+          title={purchase.order.position ? `You were ${ordinal(purchase.order.position)}: it is yours` : 'It is reserved for you'}
+          text={`Charging ${money(purchase.order.total_minor, purchase.order.currency)}…`}
+        />
+      );
     case 'action':
       return (
         <Words icon="lock" title="Your bank wants to make sure" text="It is reserved for you meanwhile.">
@@ -59,7 +65,7 @@ function content(purchase: Purchase, checkout: Checkout) {
         <Words
           icon="check"
           title="It’s yours"
-          text={`${titles(purchase.lines)} · ${money(purchase.order.total_minor, purchase.order.currency)} paid`}
+          text={`${titles(purchase.lines)} · ${money(purchase.order.total_minor, purchase.order.currency)} paid${purchase.order.position ? ` · ${ordinal(purchase.order.position)} in the drop` : ''}`}
           dismiss={checkout}
         >
           <LinkButton href={`/orders/${purchase.orderId}`} size="s" external>
@@ -119,6 +125,10 @@ function Refused({ purchase, checkout }: { purchase: Extract<Purchase, { step: '
           {accept(`Buy for ${price}`)}
         </Words>
       );
+    case 'not_open_yet':
+      return <Words icon="clock" title="It has not opened yet" text={`${problem.retryAfterS ? `It opens in ${Math.ceil(problem.retryAfterS)} s, for everyone at once.` : 'It opens for everyone at once.'} Nothing was charged.`} dismiss={checkout} />;
+    case 'offer_over':
+      return <Words icon="clock" title="Your turn is over" text="It went to the next in line. Join the waitlist again to have another. Nothing was charged." dismiss={checkout} />;
     case 'buyer_limit': {
       const limit = problem.lines.find((line) => line.buyer_limit)?.buyer_limit;
       const text = limit ? `At most ${limit} for one person, earlier orders included.` : problem.message;

@@ -3,12 +3,13 @@ import { LinkButton } from '../ui/button.tsx';
 import { signInUrl } from '../ui/session.ts';
 import { Failed } from '../ui/start.tsx';
 import { Empty, Toasts } from '../ui/status.tsx';
+import { AuctionSheet } from './auction-sheet.tsx';
 import { BagSheet } from './bag-sheet.tsx';
 import { Chat } from './chat.tsx';
 import { CheckoutSheet } from './checkout-sheet.tsx';
+import { Features } from './features.tsx';
 import { OrdersSheet } from './orders-sheet.tsx';
 import { Outcome } from './outcome.tsx';
-import { PinCard } from './pin-card.tsx';
 import { ProductSheet } from './product-sheet.tsx';
 import { ProductsPanel, ProductsSheet } from './products.tsx';
 import { SignInSheet } from './sign-in-sheet.tsx';
@@ -49,13 +50,14 @@ export function Page({ store }: { store: ShowStore }) {
           <div class="stage-foot">
             {!wide && <Chat store={store} over />}
             <Outcome store={store} />
-            <PinCard store={store} />
+            <Features store={store} />
           </div>
         </section>
         {wide && <Chat store={store} />}
       </main>
       <CheckoutSheet store={store} />
       <ProductSheet store={store} />
+      <AuctionSheet store={store} />
       <ProductsSheet store={store} />
       <BagSheet store={store} />
       <OrdersSheet store={store} />

@@ -8,7 +8,7 @@ import { Sheet } from '../ui/dialog.tsx';
 import { Price, Stock, stockWords } from '../ui/money.tsx';
 import { Picture } from '../ui/picture.tsx';
 import { toast } from '../ui/status.tsx';
-import { BuyButton } from './pin-card.tsx';
+import { BuyButton, FlashStrip } from './pin-card.tsx';
 import type { ShowStore } from './store.ts';
 
 /** One product: its variants, how many, into the bag or bought. The picture goes on behind it. */
@@ -39,6 +39,7 @@ function Product({ store, card }: { store: ShowStore; card: ProductCard }) {
       <div class="product-detail-image">
         <Picture url={card.image_url} alt={card.image_alt ?? ''} width={640} sizes="30rem" />
       </div>
+      <FlashStrip store={store} variantId={variant.variant_id} />
       <div class="row wrap spread">
         <Price minor={variant.price_minor} compareAtMinor={variant.compare_at_minor} currency={card.currency} testid="sheet-price" />
         <Stock available={variant.available} always testid="sheet-stock" />
@@ -53,7 +54,6 @@ function Product({ store, card }: { store: ShowStore; card: ProductCard }) {
             value: option.variant_id,
             label: option.title,
             note: stockWords(option.available) ?? money(option.price_minor, card.currency),
-            disabled: option.available <= 0,
           }))}
         />
       )}

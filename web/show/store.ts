@@ -14,8 +14,9 @@ import { config, currency, loadSession, me } from '../ui/session.ts';
 import { toast } from '../ui/status.tsx';
 import { Bag } from './bag.ts';
 import { Checkout } from './checkout.ts';
+import { cardWith, Floor } from './floor.ts';
 
-export type SheetName = 'sign-in' | 'checkout' | 'product' | 'bag' | 'orders' | 'products' | null;
+export type SheetName = 'sign-in' | 'checkout' | 'product' | 'bag' | 'orders' | 'products' | 'auction' | null;
 
 export class ShowStore {
   readonly show = signal<Show | null>(null);
@@ -37,6 +38,7 @@ export class ShowStore {
   prepared: Prepared | null = null;
   readonly bag: Bag;
   readonly checkout: Checkout;
+  readonly floor: Floor;
 
   readonly state = computed(() => {
     // The room is live truth; before its first snapshot the page's own data has to do.
@@ -47,9 +49,14 @@ export class ShowStore {
   readonly #pinned = computed(() => this.room.value.pin);
   readonly #stock = computed(() => this.room.value.stock);
   readonly #prices = computed(() => this.room.value.prices);
-  readonly #values = computed(() => ({ stock: this.#stock.value, prices: this.#prices.value }));
+  readonly #flashes = computed(() => this.room.value.flashes);
+  readonly #values = computed(() => {
+    // Read for its changes: when a flash price ends by the clock, every price on the page follows.
+    this.floor.flashesOver.value;
+    return { stock: this.#stock.value, prices: this.#prices.value, flashes: this.#flashes.value, nowMs: this.#serverNow() };
+  });
 
-  readonly pin = computed<ProductCard | null>(() => this.#pinned.value && live(this.#pinned.value, this.#values.value));
+  readonly pin = computed<ProductCard | null>(() => this.#pinned.value && this.live(this.#pinned.value));
   readonly muted = computed(() => this.room.value.muted);
   readonly picture = computed(() => this.room.value.picture);
 
@@ -57,11 +64,13 @@ export class ShowStore {
   readonly products = computed<{ card: ProductCard; state: 'upcoming' | 'pinned' | 'shown' }[]>(() => {
     const pinned = this.#pinned.value?.product_id;
     return (this.show.value?.items ?? []).map(({ product, state }) => ({
-      card: live(cardOf(product, currency.value), this.#values.value),
+      card: this.live(cardOf(product, currency.value)),
       state: product.id === pinned ? 'pinned' : state === 'pinned' ? 'shown' : state,
     }));
   });
 
+  /** Who works for the shop can't bid in its auctions. */
+  readonly staff = computed(() => (this.you.value?.roles.length ?? 0) > 0);
   readonly canModerate = computed(() => this.you.value?.may.includes('delete_comment') ?? false);
 
   #burstKey = 0;
@@ -74,6 +83,7 @@ export class ShowStore {
   ) {
     this.bag = new Bag(showId);
     this.checkout = new Checkout(this);
+    this.floor = new Floor(this);
     this.#reactions = new ReactionFold((kind, count) => this.connection?.sendLightly({ type: 'react', kind, count }));
   }
 
@@ -113,6 +123,35 @@ export class ShowStore {
     return this.products.value.find(({ card }) => card.product_id === productId)?.card ?? null;
   }
 
+  /** A card with the room's latest prices and stock. */
+  live(card: ProductCard): ProductCard {
+    const { nowMs, ...values } = this.#values.value;
+    return live(card, values, nowMs);
+  }
+
+  #serverNow(): number {
+    return this.connection?.clock.serverNow() ?? Date.now();
+  }
+
+  #cardWith(variantId: string): ProductCard | undefined {
+    const { pin, drops } = this.room.value;
+    const cards = [pin, ...Object.values(drops).map(({ card }) => card), ...this.products.value.map(({ card }) => card)];
+    return cardWith(cards.filter((card) => card !== null), variantId);
+  }
+
+  titleOf(variantId: string): string {
+    return this.#cardWith(variantId)?.title ?? this.floor.titles.value[variantId] ?? 'What you waited for';
+  }
+
+  currencyOf(variantId: string): string {
+    return this.#cardWith(variantId)?.currency ?? currency.value;
+  }
+
+  openAuction(auctionId: string): void {
+    this.floor.auctionId.value = auctionId;
+    this.sheet.value = 'auction';
+  }
+
   open(sheet: SheetName): void {
     this.sheet.value = sheet;
   }
@@ -146,12 +185,18 @@ export class ShowStore {
     connection.listen({
       onState: (state, events) => this.#onState(state, events),
       onStatus: (status, code) => this.#onStatus(status, code),
-      onYou: (you) => (this.you.value = you),
+      onYou: (you) => {
+        this.you.value = you;
+        this.floor.ticks.poke();
+        this.floor.ask();
+      },
       onPulse: ({ viewers, reactions }) => {
         this.viewers.value = viewers;
         for (const [kind, count] of Object.entries(reactions)) this.#others(kind as Reaction, count);
       },
       onOrder: (order) => this.checkout.news(order),
+      onPlace: (place) => this.floor.hearPlace(place),
+      onStanding: (standing) => this.floor.hearStanding(standing),
     });
     connection.start();
     this.#renewOnSignIn();
@@ -174,6 +219,7 @@ export class ShowStore {
       const now = me.value?.id;
       if (now === person) return;
       person = now;
+      this.floor.forget();
       this.connection?.renew();
       void this.checkout.loadWallet();
     });
@@ -181,6 +227,7 @@ export class ShowStore {
 
   #onState(state: RoomState, events: readonly AnyEvent[]): void {
     this.room.value = state;
+    this.floor.ticks.poke();
     const pinned = events.findLast((event) => event.type === 'pinned');
     const known = this.show.value?.items.some(({ product }) => product.id === state.pin?.product_id);
     if (pinned && !known) void this.reload().catch(() => undefined);
