@@ -75,6 +75,12 @@ class Gatekeeper:
                 return True
         raise GateDown(f"variant {variant_id} moves faster than it can be loaded")
 
+    async def tell_terms(self, shop_id: ShopId, variant_id: str) -> None:
+        """A way to sell the variant has begun or ended. Raises StoreTrouble: then mending does it later."""
+        truth = await self._stock.truth(shop_id, [variant_id], [], with_bought=False)
+        for row in truth.rows:
+            await self._gate.set_terms(shop_id, row)
+
     def suspect(self, shop_id: ShopId) -> None:
         """The gate and PostgreSQL disagreed: mend now, not when the worker does. Twice a second at most."""
         self._suspected.add(shop_id)

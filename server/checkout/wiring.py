@@ -20,6 +20,7 @@ from server.checkout.selling import Selling
 from server.checkout.settle import ACTION_DEADLINE_S, Settler
 from server.checkout.shopkeeper import Shopkeeper
 from server.checkout.tap import HOLD_MS, Tap
+from server.checkout.ways.wiring import Ways, ways_parts
 from server.store.inventory import RedisInventory
 from server.store.orders import OrderStore
 from server.store.payments import PaymentStore
@@ -49,6 +50,7 @@ class Checkout:
     buyer: Buyer
     shopkeeper: Shopkeeper
     selling: Selling
+    ways: Ways
     auctioneer: Auctioneer
     room_shop: RoomShop
 
@@ -80,8 +82,9 @@ def checkout(
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
     tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
     shopkeeper = Shopkeeper(orders, stock, gate)
+    ways = ways_parts(pool, redis, gatekeeper)
     auctions = auction_parts(pool, redis, gate, queue.put, owner=owner, lease_s=lease_s)
-    selling = Selling(auctions.counter)
+    selling = Selling(auctions.counter, ways.flash_sales)
     return Checkout(
         pool=pool,
         gateway=gateway,
@@ -98,6 +101,7 @@ def checkout(
         buyer=Buyer(orders, gate, gatekeeper, gateway, settler, queue.put, hold_ms=hold_ms),
         shopkeeper=shopkeeper,
         selling=selling,
+        ways=ways,
         auctioneer=auctions.auctioneer,
         room_shop=RoomShop(pool, tap, shopkeeper, selling),
     )

@@ -17,6 +17,7 @@ from server.jobs.gates import GateMender
 from server.jobs.news import Handler, Publisher, RoomTeller
 from server.jobs.provider_audit import PaymentSource, ProviderAudit
 from server.jobs.runner import Job
+from server.jobs.ways import ways_jobs, ways_news
 from server.store.book_checks import BookChecks, JobMarks
 from server.store.ledger import Sealer
 from server.store.outbox import OutboxStore
@@ -47,6 +48,7 @@ def checkout_jobs(
     outbox = OutboxStore(checkout.pool)
     payments, orders = checkout.payments, checkout.orders
     rooms = RoomTeller(orders, checkout.stock, news).handlers() | dict(other_news or {})
+    rooms |= ways_news(checkout.ways)
     jobs = [
         Job("news", Publisher(outbox, "news", rooms).run, NEWS_TICK_S),
         Job("charges", StaleCharges(payments, checkout.charger).run, 0.5),
@@ -55,6 +57,7 @@ def checkout_jobs(
         Job("refunds", Refunds(payments, orders, checkout.gateway, checkout.gate).run, 0.5),
         Job("gates", GateMender(checkout.pool, checkout.stock, checkout.gatekeeper).run, 2.0, eager=False),
         Job("told", partial(outbox.prune, TOLD_KEPT_S), 300.0),
+        *ways_jobs(checkout.ways),
         *auction_jobs(checkout.auctioneer),
         Job("seal", Sealer(checkout.pool).run, 1.0),
     ]

@@ -1,0 +1,29 @@
+"""The ways to sell put together: the same in every role."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from overlay.log import ShowLog
+from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.ways.announcer import Announcer
+from server.checkout.ways.flash_sales import FlashSales
+from server.store.flash import FlashStore
+from server.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    flash_sales: FlashSales
+
+
+def ways_parts(pool: Pool, redis: Redis, gatekeeper: Gatekeeper) -> Ways:
+    announcer = Announcer(ShowLog(redis), redis, gatekeeper)
+    return Ways(flash_sales=FlashSales(FlashStore(pool), announcer, _now_ms))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,26 @@
+"""What time does to flash prices, drops and waitlists. Jobs claim rows under their locks, so that with any
+number of workers everything happens once; none is needed for anything to be true in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from server.checkout.ways.wiring import Ways
+from server.jobs.news import Handler, each
+from server.jobs.runner import Job
+from server.store.outbox import OutboxRow
+
+PROMPT_S = 0.1  # rooms hear within 200 ms
+
+
+def ways_jobs(ways: Ways) -> list[Job]:
+    return [Job("flash", ways.flash_sales.end_due, PROMPT_S)]
+
+
+def ways_news(ways: Ways) -> Mapping[str, Handler]:
+    """The outbox's kinds that tell of ways to sell."""
+
+    async def flash(row: OutboxRow) -> None:
+        await ways.flash_sales.tell(row.payload)
+
+    return {"flash": each(flash)}

@@ -1,0 +1,58 @@
+"""A variant as a show sells it, under the lock of its stock row: where every way to sell begins."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from server.shop.changes import NotPossible
+from server.shop.ids import canonical
+from server.store.pool import Connection
+from server.store.rows import row
+
+_LOCK = """
+SELECT p.shop_id, v.id AS variant_id, v.price_minor, s.available,
+       (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+FROM shows w JOIN show_items i ON i.show_id = w.id JOIN products p ON p.id = i.product_id
+JOIN variants v ON v.product_id = p.id JOIN stock s ON s.variant_id = v.id
+WHERE w.id = $1 AND v.id = $2 AND w.state <> 'ended' AND p.state = 'active' AND v.state = 'active'
+FOR UPDATE OF s
+"""
+
+# The shows not yet ended in whose run-of-show the product of variant `v` is.
+SHOWS_OF_V = """
+ARRAY(SELECT w.id::text FROM show_items i JOIN shows w ON w.id = i.show_id
+      WHERE i.product_id = v.product_id AND w.state <> 'ended' ORDER BY w.id)
+"""
+
+
+class ForSale(Struct, frozen=True):
+    """`now_ms` is the database's clock, once the lock was had."""
+
+    shop_id: str
+    variant_id: str
+    price_minor: int
+    available: int
+    now_ms: int
+
+
+async def lock_for_sale(connection: Connection, show_id: str, variant_id: str) -> ForSale:
+    """Raises NotPossible `not_in_show`."""
+    wanted = canonical(variant_id)
+    found = row(ForSale, await connection.fetchrow(_LOCK, show_id, wanted)) if wanted else None
+    if found is None:
+        raise NotPossible("not_in_show", "This is not in the show's run-of-show.")
+    # The row may have been read before the lock was had.
+    now = await connection.fetchrow(
+        "SELECT available, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM stock"
+        " WHERE variant_id = $1",
+        wanted,
+    )
+    assert now is not None
+    return ForSale(found.shop_id, found.variant_id, found.price_minor, now[0], now[1])
+
+
+async def terms_moved(connection: Connection, variant_id: str) -> None:
+    """The gate knows newer terms by the version of the stock row, which must be locked."""
+    await connection.execute(
+        "UPDATE stock SET version = version + 1, updated_at = now() WHERE variant_id = $1", variant_id
+    )
