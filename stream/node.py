@@ -16,6 +16,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from .drain import drain
 from .edge.edges import EdgeAdmission, Edges
 from .metrics import Metrics
 from .ports import Admission, BroadcastId, Observer, Origins
@@ -178,7 +179,7 @@ class Node:
             timeout_keep_alive=20,
             timeout_graceful_shutdown=2,
             server_header=False,
-            limit_concurrency=2000,
+            limit_concurrency=2 * self.settings.max_sessions + 1000,  # viewers hold one for their events
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[http]), name="node-http")
@@ -190,13 +191,8 @@ class Node:
                 await asyncio.sleep(0.005)
 
     async def drain(self, timeout_s: float) -> None:
-        """No new sessions; viewers are closed, so that they ask the public address for another node."""
-        self.sessions.is_draining = True
-        self.sessions.close_all("draining")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while len(self.sessions):
-                    await asyncio.sleep(0.02)
+        """No new sessions; everybody is asked to move, and carried until they have or the time is up."""
+        await drain(self.sessions, timeout_s)
 
     async def stop(self) -> None:
         """Frees everything; again is nothing."""

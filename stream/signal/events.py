@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from .errors import MalformedError, UnavailableError
+from .errors import MalformedError, NoSuchSessionError, UnavailableError
 
 EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
-MAX_STREAMS = 1000
+MAX_STREAMS = 6000
 """A node's: each holds an HTTP connection for as long as its viewer stays."""
+MAX_STREAMS_A_SESSION = 4
 PACE_S = 0.5
 """Between two writes to one reader."""
 KEEP_ALIVE_S = 15.0
@@ -25,13 +27,18 @@ _SUPERSEDES = {"active": "state", "inactive": "state"}
 
 
 def read_wanted(body: str) -> tuple[str, ...]:
-    """The events that a client asks for: a JSON array of names; those that we don't know are left out."""
+    """The events that a client asks for: a JSON array of names, all of which we must know."""
     try:
         names = json.loads(body) if body.strip() else list(EVENTS)
     except (ValueError, RecursionError) as error:
         raise MalformedError("send a JSON array of event names", code="malformed_json") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise MalformedError("send a JSON array of event names", code="malformed_json")
+    unknown = [name for name in names if name not in EVENTS]
+    if unknown:
+        raise MalformedError(
+            f"there is no event {unknown[0][:40]!r}; there are {', '.join(EVENTS)}", code="event_unknown"
+        )
     return known(names)
 
 
@@ -41,10 +48,15 @@ def known(names: Iterable[str]) -> tuple[str, ...]:
 
 
 class EventStream:
-    """`tell` never waits; `read` is the one reader's, and ends after `close`."""
+    """`tell` never waits; `read` is the one reader's, and ends after `close`, or when another reader comes.
+
+    `name` is what its address ends with; nobody can guess it.
+    """
 
     def __init__(self, wanted: Iterable[str]) -> None:
         self.wanted = frozenset(wanted)
+        self.name = secrets.token_hex(8)
+        self._readers = 0
         self._news: dict[str, tuple[str, str]] = {}
         self._is_closed = False
         self._wake = asyncio.Event()
@@ -60,6 +72,9 @@ class EventStream:
         self._wake.set()
 
     async def read(self) -> AsyncIterator[str]:
+        self._readers += 1
+        mine = self._readers
+        self._wake.set()  # an earlier reader, to go
         while True:
             try:
                 async with asyncio.timeout(KEEP_ALIVE_S):
@@ -67,6 +82,8 @@ class EventStream:
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
+            if mine != self._readers:
+                return
             self._wake.clear()
             news, self._news = self._news, {}
             if news:
@@ -87,7 +104,8 @@ class EventStreams:
         return self._count
 
     def add(self, broadcast: str, session: str, stream: EventStream) -> None:
-        if self._count >= MAX_STREAMS:
+        held = sum(holder == session for holder in self._by_broadcast.get(broadcast, {}).values())
+        if self._count >= MAX_STREAMS or held >= MAX_STREAMS_A_SESSION:
             raise UnavailableError(
                 "no more event streams here; ask the session's state again later",
                 code="too_many_event_streams",
@@ -95,6 +113,12 @@ class EventStreams:
             )
         self._by_broadcast.setdefault(broadcast, {})[stream] = session
         self._count += 1
+
+    def find(self, broadcast: str, session: str, name: str) -> EventStream:
+        for stream, holder in self._by_broadcast.get(broadcast, {}).items():
+            if stream.name == name and holder == session:
+                return stream
+        raise NoSuchSessionError("no such event stream; it was ended", code="event_stream_not_found")
 
     def remove(self, broadcast: str, stream: EventStream) -> None:
         """Again is nothing."""
@@ -110,6 +134,17 @@ class EventStreams:
             for event, data in tuple(news):
                 for stream in streams:
                     stream.tell(event, data)
+
+    def ask_away(self, broadcast: str, session: str) -> bool:
+        """Asks a session to begin anew elsewhere; it goes on until then. False when nobody listens."""
+        streams = [
+            stream
+            for stream, holder in self._by_broadcast.get(broadcast, {}).items()
+            if holder == session and "reconnect" in stream.wanted
+        ]
+        for stream in streams:
+            stream.tell("reconnect", {})
+        return bool(streams)
 
     def end(self, broadcast: str, session: str, *, reconnect: bool) -> None:
         """The session is over; `reconnect` says that another one would be welcome."""

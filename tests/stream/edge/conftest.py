@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 
@@ -109,3 +110,30 @@ async def until(condition: Callable[[], bool], timeout_s: float = 8.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def on_air(peer, camera, **options):
+    publisher = await peer.join("publish.show.key", **options)
+    assert publisher.status == 201
+    shot = camera(publisher, codec=options.get("video", ("H264",))[0])
+    shot.frame(key=True)
+    for _ in range(4):
+        shot.frame()
+    return publisher, shot
+
+
+@contextlib.asynccontextmanager
+async def rolling(shot, every_s=0.02, key_every=25):
+    """The camera runs by itself."""
+
+    async def roll():
+        for place in itertools.count(1):
+            shot.frame(key=place % key_every == 0)
+            await asyncio.sleep(every_s)
+
+    task = asyncio.create_task(roll())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

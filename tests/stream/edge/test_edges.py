@@ -13,39 +13,12 @@ from stream.packet import rtcp
 from stream.packet.rtcp import KeyframeRequest
 from stream.ports import BroadcastState
 
-from .conftest import SHOW, until
+from .conftest import SHOW, on_air, rolling, until
 
 
 def is_gapless(packets):
     seqs = [packet.seq for packet in packets]
     return all((b - a) & 0xFFFF == 1 for a, b in itertools.pairwise(seqs))
-
-
-async def on_air(peer, camera, **options):
-    publisher = await peer.join("publish.show.key", **options)
-    assert publisher.status == 201
-    shot = camera(publisher, codec=options.get("video", ("H264",))[0])
-    shot.frame(key=True)
-    for _ in range(4):
-        shot.frame()
-    return publisher, shot
-
-
-@contextlib.asynccontextmanager
-async def rolling(shot, every_s=0.02, key_every=25):
-    """The camera runs by itself."""
-
-    async def roll():
-        for place in itertools.count(1):
-            shot.frame(key=place % key_every == 0)
-            await asyncio.sleep(every_s)
-
-    task = asyncio.create_task(roll())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def state(node):

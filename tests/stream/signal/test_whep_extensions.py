@@ -194,13 +194,13 @@ async def test_a_draining_node_asks_its_viewers_to_reconnect(http, light, shot, 
             await asyncio.sleep(0.02)
     await node.drain(1)
     await reader.until(lambda _: reader.ended)
-    assert reader.heard == [("reconnect", {})]
+    assert ("reconnect", {}) in reader.heard
 
 
 def test_what_a_client_may_ask_for():
     assert read_wanted("") == events.EVENTS
-    assert read_wanted('["viewercount", "active", "unheard-of"]') == ("active", "viewercount")
-    for body in ("{}", "[1]", "nonsense", "[" * 5000):
+    assert read_wanted('["viewercount", "active"]') == ("active", "viewercount")
+    for body in ("{}", '["active", "unheard-of"]', "[1]", "nonsense", "[" * 5000):
         with pytest.raises(MalformedError):
             read_wanted(body)
 
