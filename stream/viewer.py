@@ -19,6 +19,7 @@ from .packet.cache import Frame
 from .packet.codecs import vp8_numbers, vp8_renumber
 from .packet.forwarder import Forwarder, Span, squeeze
 from .packet.layers import LayerChoice
+from .packet.repeats import Repeats
 from .packet.rtcp import KeyframeRequest, Nack, Remb, ReportBlock
 from .packet.source import Carried
 from .ports import Grant
@@ -33,9 +34,6 @@ ROOM_FRAMES = 64
 """Replays wait while this much is queued: who has just come must not cost the others a frame."""
 FRESH_S = 4.0
 """A GOP no older than this is replayed without asking the publisher for a newer keyframe."""
-RESEND_RATE = 400.0
-RESEND_BURST = 400.0
-"""Packets a viewer may ask for again, a second and at once."""
 _FIRST_REPORTS_S = 0.4
 
 
@@ -83,8 +81,7 @@ class Viewer:
         self._pictures: tuple[int, int] | None = None
         self._timer: Handle | None = None
         self._rtx_seq = 0
-        self._resends = RESEND_BURST
-        self._resends_at = self.joined_at
+        self._repeats = Repeats(self.joined_at)
         peer.owner = self
 
     @property
@@ -344,18 +341,15 @@ class Viewer:
 
     def _resend(self, nack: Nack, now: float) -> None:
         newest = self.layer.newest if self.is_live else self._sent
-        self._resends = min(RESEND_BURST, self._resends + (now - self._resends_at) * RESEND_RATE)
-        self._resends_at = now
         self.counts["nacked"] += len(nack.seqs)
         for out_seq in nack.seqs:
             found = self._forwarder.find(out_seq, newest)
             packet = self._kept(*found) if found else None
-            if packet is None or found is None or self._resends < 1:
-                self.counts["not_resent"] += 1
-                continue
-            self._resends -= 1
-            self.counts["resent"] += 1
-            self._repeat_or_rtx(packet, found[1])
+            copies = self._repeats.count(out_seq, now, self.round_trip_s or 0.0) if packet else 0
+            self.counts["resent" if copies else "not_resent"] += copies or 1
+            if packet is not None and found is not None:
+                for _ in range(copies):
+                    self._repeat_or_rtx(packet, found[1])
 
     def _kept(self, seq: int, span: Span) -> bytes | None:
         layer = self.broadcast.layers[span.layer]
