@@ -77,6 +77,24 @@ def migrate() -> None:
     print(f"The database has schema {newest_revision()}.", file=sys.stderr)
 
 
+@app.command()
+def verify(
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LEDGER:NUMBER:SHA256 as printed by an earlier run: proves that nothing before changed."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line of JSON on stdout, and nothing else.")
+    ] = False,
+) -> None:
+    """Prove the books: chains, stock, orders, payments. Names the first row that fails; ends with 1 then."""
+    from server.books import run
+
+    sys.exit(asyncio.run(run(_database_url(), head or [], as_json=as_json, out=sys.stdout)))
+
+
 def _database_url() -> str:
     """HAWKER_DATABASE_URL, or the embedded PostgreSQL that `hawker up` runs below HAWKER_DATA_DIR."""
     from server.embedded import postgres

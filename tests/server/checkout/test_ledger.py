@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
+import sys
 from typing import Any
 
 import asyncpg
@@ -244,3 +247,30 @@ async def test_forgetting_a_person_breaks_no_chain(world: World, url: str) -> No
     await world.pool.execute("DELETE FROM users")
     await world.pool.execute("UPDATE orders SET address = '{}'")
     assert (await verify(url)).passed
+
+
+async def _command(url: str, *words: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "verify", *words),
+        env={**os.environ, "HAWKER_DATABASE_URL": url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_the_command_says_what_fails_and_ends_with_one(world: World, url: str) -> None:
+    await _sold(world)
+    code, out, _ = await _command(url, "--json")
+    told = json.loads(out)
+    assert (code, told["passed"], told["faults"], len(told["heads"])) == (0, True, [], 2)
+    code, out, err = await _command(url, "--head", f"payments:{told['heads']['payments']}")
+    assert (code, "FAILS" in out, "The books are right" in err) == (0, False, True)
+    code, out, _ = await _command(url, "--head", f"payments:1:{'0' * 64}")
+    assert (code, out.startswith("FAILS  ledger_blocks payments:1: expected the head noted")) == (1, True)
+    assert "[bad_head]" in (await _command(url, "--head", "payments:x"))[2]
+    await world.pool.execute("UPDATE stock SET sold = sold + 1")
+    code, out, err = await _command(url)
+    assert (code, out.startswith("FAILS  stock "), "WRONG" in err) == (1, True, True)
