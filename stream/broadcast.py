@@ -249,14 +249,14 @@ class Broadcast:
         return rates_on_air(self.layers, now, SILENT_S if len(self.layers) == 1 else LAYER_SILENT_S)
 
     def describe_layers(self) -> dict[str, object]:
-        """What viewers may choose from, by m-line (draft-ietf-wish-whep, layers event)."""
+        """What viewers may choose from, by m-line (WHEP, layers event)."""
         rates = self.rates(self._clock.time())
         layers = [
-            {"encodingId": layer.rid, "bitrate": round(rates[layer.index])}
+            {"rid": layer.rid, "bitrate": round(rates[layer.index])}
             for layer in self.layers
             if layer.rid and layer.index in rates
         ]
-        return {"0": {"layers": layers}}
+        return {"0": layers}
 
     def source_started(self, track: Track, codec: Codec, now: float) -> None:
         """A publisher's stream begins: what is cached of an earlier one leads nowhere."""

@@ -176,7 +176,8 @@ class Sessions:
         stream, broadcast = EventStream(wanted), session.broadcast
         self.events.add(broadcast.id, session.session, stream)
         for event, data in _news(broadcast):
-            stream.tell(event, data)
+            if event != "inactive":  # it tells of an end, and nothing has ended yet
+                stream.tell(event, data)
         return stream
 
     def find(self, session: str, kind: str) -> Session | Countered:
@@ -193,10 +194,10 @@ class Sessions:
             raise NotAllowedError("this session wants the bearer token that began it", code="bearer_invalid")
         return found
 
-    def restart_ice(self, session: Session) -> Credentials:
+    def restart_ice(self, session: Session, remote_ufrag: str = "") -> Credentials:
         """New credentials for the same session; the old ones stay good until the new ones are used."""
         local = Credentials.random()
-        session.peer.ice.restart(local)
+        session.peer.ice.restart(local, remote_ufrag)
         self._ingress.add(session.peer, local)
         return local
 
@@ -282,7 +283,7 @@ class Sessions:
     def _peer(self, offer: Offer, countered: Countered | None = None) -> tuple[str, Peer, Credentials]:
         local = countered.local if countered else Credentials.random()
         dtls = Dtls(self._dtls, is_client=offer.is_dtls_server, fingerprints=offer.fingerprints)
-        ice = IceLite(local, self._clock.time())
+        ice = IceLite(local, self._clock.time(), offer.remote_ufrag)
         peer = Peer(ice, dtls, self._fanout, self._ingress.send, self._clock)
         self._ingress.add(peer, local)
         return countered.session if countered else secrets.token_hex(16), peer, local

@@ -246,7 +246,8 @@ class Pull:
 
 
 def _rids(data: dict[str, Any]) -> list[str]:
-    media = data.get("0")
-    layers = media.get("layers") if isinstance(media, dict) else None
-    found = [layer.get("encodingId") for layer in layers or [] if isinstance(layer, dict)]
+    layers = data.get("0")
+    found = (
+        [layer.get("rid") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    )
     return [rid for rid in found if isinstance(rid, str) and rid]

@@ -36,7 +36,7 @@ class Resource:
 
     async def prefer(self, rid: str) -> None:
         async with _deadline():
-            async with self._http.post(f"{self.url}/layer", json={"encodingId": rid}) as response:
+            async with self._http.post(f"{self.url}/layer", json={"rid": rid}) as response:
                 _expect(response, 200)
 
     async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -101,7 +101,7 @@ def _read_offer(text: str, *, wanted: Sequence[str], single: bool) -> Offer:
         open_ = [
             media
             for media in accepted
-            if media.kind == kind and media.section.direction in wanted and media.section.port
+            if media.kind == kind and media.section.direction in wanted and _is_offered(media.section)
         ]
         if len(open_) > 1:
             raise UnsupportedError(
@@ -112,8 +112,31 @@ def _read_offer(text: str, *, wanted: Sequence[str], single: bool) -> Offer:
             media.extensions = media.section.extensions()
             media.rids = _rids(media) if single else []
     _require_video(accepted)
+    if single:
+        _require_all(accepted)
     first = next(media.section for media in accepted if media.choices)
     return Offer(description, accepted, *_transport(description, first))
+
+
+def _is_offered(section: Section) -> bool:
+    """Port 0 means refused, but of an m-line that only comes with its bundle (RFC 9143 6)."""
+    return section.port > 0 or section.get("bundle-only") is not None
+
+
+def _require_all(accepted: list[Accepted]) -> None:
+    """No half of a broadcast: an offer is taken whole, or the publisher hears why not (RFC 9725 4.4.3)."""
+    for media in accepted:
+        if media.kind in ("video", "audio") and not media.choices and _is_offered(media.section):
+            raise UnsupportedError(
+                f"the {media.kind} can't be taken: it is {media.section.direction}, or we know none of its"
+                " codecs; mend it or leave it out",
+                code=f"{media.kind}_unsupported",
+            )
+    streams = {value.split()[0] for media in accepted if media.choices for value in media.section.all("msid")}
+    if len(streams) > 1:
+        raise UnsupportedError(
+            f"the offer has {len(streams)} media streams; put its tracks into one", code="too_many_streams"
+        )
 
 
 def _rids(media: Accepted) -> list[str]:
@@ -254,6 +277,7 @@ def _media_line(media: Accepted, local: Local) -> list[str]:
         f"m={media.kind} {port} {media.section.protocol} {' '.join(types)}",
         f"c=IN {'IP6' if ':' in host else 'IP4'} {host}",
         "a=rtcp-mux",
+        "a=rtcp-mux-only",
         "a=rtcp-rsize",
     ]
 

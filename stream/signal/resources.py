@@ -24,6 +24,7 @@ from .answer import read_publisher_offer, read_viewer_offer
 from .counter import Countered
 from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError, UnsupportedError
 from .events import EVENTS, known, read_wanted
+from .fragment import Fragment, read_fragment, write_fragment
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_S = 10.0
@@ -39,7 +40,7 @@ CORS = {
 }
 _PREFLIGHT = {
     "access-control-allow-methods": "POST, PATCH, DELETE, OPTIONS, GET, HEAD",
-    "access-control-allow-headers": "Authorization, Content-Type, If-Match",
+    "access-control-allow-headers": "Authorization, Content-Type, If-Match, Link",
     "access-control-max-age": "86400",
     "accept-post": SDP,
     "accept-patch": FRAGMENT,
@@ -59,9 +60,14 @@ class IceServer:
     def link(self) -> str:
         parts = [f"<{self.url}>", 'rel="ice-server"']
         if self.username:
-            parts += [f'username="{self.username}"', f'credential="{self.credential}"']
+            parts += [f"username={_quoted(self.username)}", f"credential={_quoted(self.credential)}"]
             parts.append('credential-type="password"')
         return "; ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """RFC 9110 5.6.4."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class Resources:
@@ -86,11 +92,11 @@ class Resources:
             routes=[
                 Route("/healthz", healthz, methods=["GET"]),
                 Route("/metrics", metrics, methods=["GET"]),
-                Route("/{kind}", _guarded(self._endpoint), methods=["POST", "OPTIONS", "HEAD"]),
+                Route("/{kind}", _guarded(self._endpoint), methods=["POST", "OPTIONS", "GET"]),
                 Route(
                     "/{kind}/{session}",
                     _guarded(self._resource),
-                    methods=["PATCH", "DELETE", "OPTIONS", "HEAD"],
+                    methods=["PATCH", "DELETE", "OPTIONS", "GET"],
                 ),
                 Route(
                     "/whep/{session}/layer",
@@ -102,6 +108,12 @@ class Resources:
                     _guarded(self._events),
                     methods=["POST", "GET", "DELETE", "OPTIONS"],
                 ),
+                Route("/whip/{session}/sse", _guarded(self._host_events), methods=["GET", "OPTIONS"]),
+                Route(
+                    "/whep/{session}/sse/{stream}",
+                    _guarded(self._event_stream_named),
+                    methods=["GET", "DELETE", "OPTIONS"],
+                ),
             ],
             exception_handlers={HTTPException: _unrouted},
         )
@@ -109,9 +121,10 @@ class Resources:
     async def _endpoint(self, request: Request) -> Response:
         kind = _kind(request)
         if request.method == "OPTIONS":
-            return self._linked(Response(status_code=200, headers=_PREFLIGHT), self._public_links)
-        if request.method == "HEAD":
-            return Response(status_code=200, headers={"accept-post": SDP})
+            response = Response(status_code=200, headers=_PREFLIGHT)
+            return response if _is_preflight(request) else self._linked(response, self._public_links)
+        if request.method in ("GET", "HEAD"):
+            return _discovered(request.method)
         text = await _body(request, SDP)
         return await (self._publish if kind == "whip" else self._view)(request, text)
 
@@ -142,7 +155,7 @@ class Resources:
         response.headers["location"] = location
         response.headers["etag"] = _etag(session)
         response.headers["accept-patch"] = FRAGMENT if status == 201 else f"{SDP}, {FRAGMENT}"
-        extensions = []
+        extensions = [f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="reconnect"']
         if session.kind == "whep":
             events = ",".join(EVENTS)
             extensions = [
@@ -157,7 +170,7 @@ class Resources:
         return response
 
     async def _redeem(self, request: Request, purpose: Purpose) -> Grant:
-        ticket = request.query_params.get("ticket", "")
+        ticket = request.query_params.get("ticket") or _bearer(request) or ""
         try:
             async with asyncio.timeout(REDEEM_S):
                 grant = await self._admission.redeem(ticket) if ticket else None
@@ -179,11 +192,13 @@ class Resources:
         if request.method == "DELETE":
             session.close("deleted")
             return Response(status_code=200)
-        if request.method == "HEAD":
-            return Response(status_code=200, headers={"etag": _etag(session), "accept-patch": FRAGMENT})
+        if request.method in ("GET", "HEAD"):
+            status = 204 if request.method == "GET" else 200
+            return Response(status_code=status, headers={"etag": _etag(session), "accept-patch": FRAGMENT})
         if kind == "whep" and _media_type(request) == SDP:
             return self._answered(session, await _body(request, SDP))
-        return self._patch(session, request.headers.get("if-match"), await _body(request, FRAGMENT))
+        fragment = read_fragment(await _body(request, FRAGMENT))
+        return self._patch(session, request.headers.get("if-match"), fragment)
 
     def _answered(self, session: Session | Countered, answer: str) -> Response:
         if not isinstance(session, Countered):
@@ -192,18 +207,19 @@ class Resources:
         return Response(status_code=204)
 
     async def _layer(self, request: Request) -> Response:
-        """POST: no better layer than `encodingId`; without one, and by DELETE, the best that gets through."""
+        """POST: no better layer than `rid`; without one, and by DELETE, the best that gets through."""
         if request.method == "OPTIONS":
             return Response(status_code=200, headers=_PREFLIGHT)
         name = request.path_params["session"]
         session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
-        rid = None if request.method == "DELETE" else _encoding_id(await _body(request, JSON))
+        rid = None if request.method == "DELETE" else _wished(await _body(request, JSON))
         self._sessions.prefer(session, rid)
         return Response(status_code=200)
 
     async def _events(self, request: Request) -> Response:
-        """POST subscribes and says where; GET reads. A GET carries no bearer: EventSource can't send one, and
-        the session's name, which nobody can guess, is all that it takes to hear how many watch."""
+        """POST subscribes and says where. A GET here reads at once, for as long as it lasts. Readers carry no
+        bearer: EventSource can't send one, and the session's name, which nobody can guess, is all that it
+        takes to hear how many watch."""
         if request.method == "OPTIONS":
             return Response(status_code=200, headers=_PREFLIGHT)
         name = request.path_params["session"]
@@ -213,9 +229,32 @@ class Resources:
         if request.method == "DELETE":
             self._sessions.events.end(session.broadcast.id, session.session, reconnect=False)
             return Response(status_code=200)
-        wanted = ",".join(read_wanted(await _body(request, JSON)))
-        location = f"{self._public_base_url}/whep/{session.session}/sse?events={wanted}"
+        wanted = read_wanted(await _body(request, JSON) if _has_body(request) else "")
+        stream = self._sessions.watch(session, wanted)
+        location = f"{self._public_base_url}/whep/{session.session}/sse/{stream.name}"
         return Response(status_code=201, headers={"location": location})
+
+    async def _host_events(self, request: Request) -> Response:
+        """WHIP knows no events; ours is that of WHEP, for a node that asks its publisher to move."""
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        session = self._began(self._sessions.find(request.path_params["session"], "whip"))
+        return self._event_stream(session, request)
+
+    async def _event_stream_named(self, request: Request) -> Response:
+        """GET reads on where the last reader stopped; DELETE ends it."""
+        if request.method == "OPTIONS":
+            return Response(status_code=200, headers=_PREFLIGHT)
+        name, events = request.path_params["session"], self._sessions.events
+        if request.method == "GET":
+            session = self._began(self._sessions.find(name, "whep"))
+            stream = events.find(session.broadcast.id, name, request.path_params["stream"])
+            return _as_events(stream.read())
+        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
+        stream = events.find(session.broadcast.id, name, request.path_params["stream"])
+        stream.close()
+        events.remove(session.broadcast.id, stream)
+        return Response(status_code=200)
 
     def _event_stream(self, session: Session, request: Request) -> Response:
         asked = request.query_params.get("events")
@@ -228,9 +267,7 @@ class Resources:
             finally:
                 self._sessions.events.remove(session.broadcast.id, stream)
 
-        return StreamingResponse(
-            read(), media_type="text/event-stream", headers={"cache-control": "no-store"}
-        )
+        return _as_events(read())
 
     @staticmethod
     def _began(session: Session | Countered) -> Session:
@@ -238,39 +275,61 @@ class Resources:
             raise SignalError("answer our offer first", code="awaiting_answer", status=409)
         return session
 
-    def _patch(self, session: Session | Countered, if_match: str | None, fragment: str) -> Response:
-        """Trickled candidates are let go: ICE-lite learns addresses from checks (RFC 8445 2.5)."""
+    def _patch(self, session: Session | Countered, if_match: str | None, fragment: Fragment) -> Response:
+        """With `*`, or with credentials that are new to us, ICE restarts; else candidates were trickled."""
         if if_match is None:
             raise SignalError("send If-Match with the session's ETag", code="etag_missing", status=428)
-        if if_match == "*":
+        if if_match in ("*", '"*"'):
             return self._restart(self._began(session), fragment)
-        if if_match != _etag(session):
+        if _etag(session) not in [tag.strip() for tag in if_match.split(",")]:
             raise SignalError("the ETag is stale: ICE was restarted since", code="etag_stale", status=412)
+        if (
+            fragment.restarts
+            and not isinstance(session, Countered)
+            and fragment.ufrag != session.peer.ice.remote_ufrag
+        ):
+            return self._restart(session, fragment)
         return Response(status_code=204)
 
-    def _restart(self, session: Session, fragment: str) -> Response:
-        ufrag = _fragment_value(fragment, "a=ice-ufrag:")
-        if not ufrag or not _fragment_value(fragment, "a=ice-pwd:"):
+    def _restart(self, session: Session, fragment: Fragment) -> Response:
+        if not fragment.restarts:
             raise MalformedError("an ICE restart sends new ice-ufrag and ice-pwd", code="malformed_fragment")
-        local = self._sessions.restart_ice(session)
-        lines = ["a=ice-lite", f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.password}"]
-        lines += [line for line in fragment.splitlines() if line.startswith("m=")][:1]
-        lines += [line for line in fragment.splitlines() if line.startswith("a=mid:")][:1]
-        lines += [*self._sessions.candidate_lines(), "a=end-of-candidates"]
-        response = Response("\r\n".join(lines) + "\r\n", status_code=200)
+        local = self._sessions.restart_ice(session, fragment.ufrag)
+        text = write_fragment(fragment, local, self._sessions.candidate_lines())
+        response = Response(text, status_code=200)
         response.headers["content-type"] = FRAGMENT
         response.headers["etag"] = _etag(session)
         return response
 
 
-def _encoding_id(body: str) -> str | None:
+def _is_preflight(request: Request) -> bool:
+    """A browser asks on its own account (Fetch 3.2.2), and has no use for STUN servers (RFC 9725 4.6)."""
+    return "access-control-request-method" in request.headers
+
+
+def _discovered(method: str) -> Response:
+    """HEAD tells a player what the address is (draft-ietf-wish-whep 4.2); there is nothing to GET."""
+    headers = {"content-type": SDP, "accept-post": SDP}
+    return Response(status_code=204 if method == "GET" else 200, headers=headers)
+
+
+def _as_events(read: AsyncIterator[str]) -> Response:
+    return StreamingResponse(read, media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+def _wished(body: str) -> str | None:
+    """The layer that a viewer asks for: `rid`, which drafts before the third called `encodingId`."""
     try:
         wish = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise MalformedError("send a JSON object with an encodingId", code="malformed_json") from error
-    rid = wish.get("encodingId") if isinstance(wish, dict) else 0
+        raise MalformedError("send a JSON object with a rid", code="malformed_json") from error
+    if not isinstance(wish, dict):
+        raise MalformedError("send a JSON object with a rid", code="malformed_json")
+    if wish.get("mediaId", "0") not in ("0", 0):
+        raise UnsupportedError("layers are the video's, mediaId 0", code="media_unknown")
+    rid = wish.get("rid", wish.get("encodingId"))
     if rid is not None and not isinstance(rid, str):
-        raise MalformedError("send a JSON object with an encodingId", code="malformed_json")
+        raise MalformedError("rid is a string", code="malformed_json")
     return rid
 
 
@@ -290,8 +349,8 @@ def _bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _fragment_value(fragment: str, name: str) -> str:
-    return next((line[len(name) :].strip() for line in fragment.splitlines() if line.startswith(name)), "")
+def _has_body(request: Request) -> bool:
+    return int_header(request.headers, "content-length") > 0 or "transfer-encoding" in request.headers
 
 
 def _media_type(request: Request) -> str:

@@ -109,7 +109,7 @@ def parse(text: str) -> Description:
     sections: list[Section] = []
     for line in filter(None, map(str.strip, lines)):
         kind, equals, value = line.partition("=")
-        if not equals or len(kind) != 1:
+        if not equals or len(kind) != 1 or "\r" in value or "\0" in value:  # RFC 8866 9, byte-string
             raise SdpError(f"not a line of SDP: {line[:60]!r}")
         if kind == "m":
             current = _section(value)

@@ -66,12 +66,14 @@ def parse_binding(datagram: bytes) -> Binding | None:
 class IceLite:
     """One peer's addresses: which have proven themselves, and which is in use.
 
-    `generations` holds our credentials, newest last: after an ICE restart the old ones stay good until the
-    client uses the new ones, so that a restart that fails leaves the session as it was (RFC 9725 4.3.3).
+    `generations` holds our credentials, those in use first and the newest last: after an ICE restart the old
+    ones stay good until the client uses the new ones, so that restarts that fail, however many, leave the
+    session as it was (RFC 9725 4.3.3).
     """
 
-    def __init__(self, local: Credentials, now: float) -> None:
+    def __init__(self, local: Credentials, now: float, remote_ufrag: str = "") -> None:
         self.generations = [local]
+        self.remote_ufrag = remote_ufrag
         self.selected: Address | None = None
         self.addresses: dict[Address, float] = {}
         self.last_heard = now
@@ -82,8 +84,10 @@ class IceLite:
         evicted, self._evicted = self._evicted, []
         return evicted
 
-    def restart(self, local: Credentials) -> None:
-        self.generations = [self.generations[-1], local]
+    def restart(self, local: Credentials, remote_ufrag: str = "") -> None:
+        """The client begins anew as `remote_ufrag`, when it says so."""
+        self.generations = [self.generations[0], local]
+        self.remote_ufrag = remote_ufrag or self.remote_ufrag
 
     def check(self, binding: Binding, address: Address, now: float) -> bytes | None:
         """Authenticates a request and answers it; None when it is not from this session's client.

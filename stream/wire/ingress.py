@@ -78,7 +78,12 @@ class Ingress:
     def add(self, peer: Peer, local: Credentials) -> None:
         """From now on checks that name `local.ufrag` go to `peer`."""
         self._by_ufrag[local.ufrag] = peer
-        self._ufrags.setdefault(peer, []).append(local.ufrag)
+        known = {own.ufrag for own in peer.ice.generations}
+        held = [*self._ufrags.get(peer, ()), local.ufrag]
+        for ufrag in held:
+            if ufrag not in known:  # of a restart that came to nothing, or was long ago
+                del self._by_ufrag[ufrag]
+        self._ufrags[peer] = [ufrag for ufrag in held if ufrag in known]
 
     def remove(self, peer: Peer) -> None:
         for ufrag in self._ufrags.pop(peer, ()):

@@ -168,6 +168,8 @@ def test_a_data_channel_is_refused_and_the_rest_goes_on(make_offer):
         (lambda text: "hello", "malformed_sdp"),
         (lambda text: "v=0\r\n", "malformed_sdp"),
         (lambda text: text.replace("m=video 9", "m=video x"), "malformed_sdp"),
+        (lambda text: text.replace("a=mid:0", "a=mid:0\ra=inactive"), "malformed_sdp"),
+        (lambda text: text.replace("a=mid:0", "a=mid:\0"), "malformed_sdp"),
         (lambda text: text.replace("a=fingerprint:sha-256", "a=x:"), "malformed_sdp"),
         (lambda text: text.replace("a=ice-ufrag:light", "a=x"), "malformed_sdp"),
         (lambda text: text.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), "malformed_sdp"),

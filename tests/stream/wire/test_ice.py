@@ -75,6 +75,17 @@ def test_consent_is_lost_with_silence_and_kept_by_anything_authentic():
     assert ice.is_lost(20.1 + CONSENT_S)
 
 
+def test_restarts_that_come_to_nothing_leave_the_credentials_in_use():
+    ice, unused, used = IceLite(OWN, 0), Credentials("new1", "b" * 24), Credentials("new2", "c" * 24)
+    ice.check(request(), HOME, 1)
+    ice.restart(unused)
+    ice.restart(used)
+    assert ice.check(request(), HOME, 2) is not None
+    assert ice.check(request(ufrag="new1", password=unused.password), HOME, 2) is None
+    assert ice.check(request(ufrag="new2", password=used.password), HOME, 2) is not None
+    assert ice.generations == [used]
+
+
 def test_addresses_are_bounded():
     ice = IceLite(OWN, 0)
     for port in range(MAX_ADDRESSES + 3):
