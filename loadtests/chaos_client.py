@@ -123,7 +123,7 @@ class Client:
                 return {"code": "unavailable"}
             found = await response.json()
             if response.status >= 500:
-                return {"code": "unavailable", "problem": found.get("code")}
+                return {"code": "unavailable"}
             return dict(found)
 
     async def ask(

@@ -86,6 +86,7 @@ KINDS: Mapping[str, ProblemKind] = {
         507, "The shop's disk is full", "Free some space on the server, then upload again. Nothing was kept."
     ),
     "busy": ProblemKind(503, "The shop is very busy", _WAIT),
+    "unavailable": ProblemKind(503, "The shop could not answer in time", _WAIT),
     "no_shop": ProblemKind(
         503, "There is no shop yet", "The operator makes one with `hawker owner create`, then reload."
     ),

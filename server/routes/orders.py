@@ -235,6 +235,7 @@ _REFUSED = (
     "bad_order",
     "busy",
     "rate_limited",
+    "unavailable",
 )
 
 OPERATIONS = (

@@ -297,6 +297,8 @@ async def test_wrong_methods_and_addresses(web: Web) -> None:
 def test_refusals_of_the_checkout_keep_their_code() -> None:
     known = errors.of_refusal(Refusal("busy", "So many.", retry_after_ms=1500))
     assert (known.code, known.retry_after_s) == ("busy", 2)
+    unsure = errors.of_refusal(Refusal("unavailable", "Nothing is lost.", retry_after_ms=1000))
+    assert (unsure.code, unsure.kind.status, unsure.retry_after_s) == ("unavailable", 503, 1)  # no definite no
     unknown = errors.of_refusal(Refusal("something_new", "Because."))
     assert (unknown.code, unknown.extra["refusal"]) == ("refused", "something_new")
 
