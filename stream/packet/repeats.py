@@ -13,7 +13,7 @@ RATE = 400.0
 BURST = 400.0
 """Packets a viewer may ask for again, a second and at once."""
 COPIES = 2
-ON_ITS_WAY = 0.9
+ON_ITS_WAY = 0.7
 """Of the round trip: asked for sooner, a packet is not sent once more."""
 REMEMBERED = 512
 FORGOTTEN_S = 3.0

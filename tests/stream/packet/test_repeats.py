@@ -14,7 +14,7 @@ def test_a_packet_that_is_lost_again_leaves_twice():
 
 def test_what_is_on_its_way_is_not_sent_once_more():
     repeats = Repeats(0.0)
-    assert [repeats.count(7, at, 0.3) for at in (1.0, 1.1, 1.2, 1.31)] == [1, 0, 0, 2]
+    assert [repeats.count(7, at, 0.3) for at in (1.0, 1.1, 1.2, 1.3)] == [1, 0, 0, 2]
 
 
 def test_where_the_round_trip_is_not_known_every_request_counts():

@@ -1,0 +1,178 @@
+"""The bad network, the clip that is sent through it, and what is made of what comes out."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import av
+import pytest
+
+from loadtests.clip import HEIGHT, WIDTH, ClipTrack, encode
+from loadtests.loss import IN_TIME_S, Recovery
+from loadtests.lossy import LossyPath
+from loadtests.stream import Shape, payload
+
+ROOT = Path(__file__).parents[2]
+MEDIA, STUN = b"\x80" + bytes(99), b"\x00" + bytes(19)
+
+
+class Ends:
+    """A client and a server with a path in between."""
+
+    def __init__(self, path: LossyPath) -> None:
+        self.client, self.server = self._socket(), self._socket()
+        path.target = self.server.getsockname()
+        self.client.connect(("127.0.0.1", path.port))
+
+    @staticmethod
+    def _socket() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        return sock
+
+    @staticmethod
+    def come(sock: socket.socket) -> list[bytes]:
+        come = []
+        while True:
+            try:
+                come.append(sock.recv(2048))
+            except BlockingIOError:
+                return come
+
+
+@pytest.fixture
+async def ends_of() -> AsyncIterator[object]:
+    opened: list[tuple[LossyPath, Ends]] = []
+
+    def open_(**how: float) -> tuple[LossyPath, Ends]:
+        path = LossyPath(**({"loss": 0.0, "delay_s": 0.0, "seed": 1} | how))
+        path.start(asyncio.get_running_loop())
+        opened.append((path, Ends(path)))
+        return opened[-1]
+
+    yield open_
+    for path, ends in opened:
+        path.stop()
+        ends.client.close()
+        ends.server.close()
+
+
+async def sent_and_come(
+    path: LossyPath, ends: Ends, datagrams: list[bytes], sock: socket.socket
+) -> list[bytes]:
+    for datagram in datagrams:
+        if sock is ends.client:
+            sock.send(datagram)
+        else:
+            sock.sendto(datagram, next(iter(path._backs.values())).getsockname())
+    await asyncio.sleep(0.1)
+    return ends.come(ends.server if sock is ends.client else ends.client)
+
+
+async def test_it_loses_its_share_of_the_media_both_ways_and_nothing_else(ends_of) -> None:
+    path, ends = ends_of(loss=0.3)
+    numbered = [MEDIA[:1] + i.to_bytes(2, "big") + MEDIA for i in range(200)]
+    up = await sent_and_come(path, ends, [STUN, *numbered], ends.client)
+    down = await sent_and_come(path, ends, [STUN, *numbered], ends.server)
+    for come, way in ((up, "up"), (down, "down")):
+        assert come[0] == STUN
+        assert come[1:] == sorted(come[1:]), "the order is kept"
+        assert path.counts[way] == 200
+        assert path.counts[f"{way}_lost"] == 201 - len(come)
+        assert 0.2 < path.counts[f"{way}_lost"] / 200 < 0.4
+
+
+async def test_one_seed_loses_the_same_again(ends_of) -> None:
+    numbered = [MEDIA[:1] + i.to_bytes(2, "big") for i in range(100)]
+    come = []
+    for seed in (5, 5, 6):
+        path, ends = ends_of(loss=0.3, seed=seed)
+        come.append(await sent_and_come(path, ends, numbered, ends.client))
+    assert come[0] == come[1] != come[2]
+
+
+async def test_what_comes_takes_as_long_as_it_should(ends_of) -> None:
+    path, ends = ends_of(delay_s=0.05)
+    began = time.monotonic()
+    ends.client.send(MEDIA)
+    assert await asyncio.get_running_loop().sock_recv(ends.server, 100) == MEDIA
+    assert 0.05 <= time.monotonic() - began < 0.5
+    assert path.counts["up_lost"] == 0
+
+
+def test_only_what_came_in_time_is_recovered() -> None:
+    recovery = Recovery()
+    recovery.noticed(range(10, 14), 1.0)
+    recovery.came(10, 1.1)
+    recovery.came(11, 1.0 + IN_TIME_S + 0.1)
+    recovery.came(9, 1.2)  # never missing
+    recovery.noticed(range(20, 21), 9.9)
+    recovery.settle(10.0)  # 20 may still come: it is not counted
+    assert (recovery.lost, recovery.in_time, len(recovery.took_s)) == (4, 1, 2)
+
+
+def depacketised(packets: list[bytes]) -> bytes:
+    """One frame back as Annex B (RFC 6184)."""
+    out, start = b"", b"\x00\x00\x00\x01"
+    for body in map(payload, packets):
+        kind = body[0] & 0x1F
+        if kind == 24:
+            at = 1
+            while at < len(body):
+                size = int.from_bytes(body[at : at + 2], "big")
+                out += start + body[at + 2 : at + 2 + size]
+                at += 2 + size
+        elif kind == 28:
+            if body[1] & 0x80:
+                out += start + bytes((body[0] & 0xE0 | body[1] & 0x1F,))
+            out += body[2:]
+        else:
+            out += start + body
+    return out
+
+
+def test_a_clip_has_its_rate_and_its_keyframes_and_plays() -> None:
+    shape = Shape(bitrate=1_000_000, keyframe_every_s=1.0)
+    clip = encode(shape, 2.0)
+    track = ClipTrack(clip, shape.fps, ssrc=1, payload_type=102)
+    frames = [track.frame() for _ in range(2 * len(clip))]
+    octets = sum(len(packet) for frame in frames for packet in frame)
+    assert octets * 8 / (len(frames) / shape.fps) == pytest.approx(shape.bitrate, rel=0.1)
+    assert [at for at, frame in enumerate(frames) if payload(frame[0])[0] == 0x78] == [0, 30, 60, 90]
+    assert all([packet[1] >> 7 for packet in frame] == [0] * (len(frame) - 1) + [1] for frame in frames)
+    decoder = av.CodecContext.create("h264", "r")
+    shown = [picture for frame in frames for picture in decoder.decode(av.Packet(depacketised(frame)))]
+    shown += decoder.decode(None)
+    assert (len(shown), shown[0].width, shown[0].height) == (len(frames), WIDTH, HEIGHT)
+
+
+def last_line(*arguments: str) -> dict[str, object]:
+    run = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=90
+    )
+    assert run.stdout.strip(), run.stderr[-2000:]
+    figures: dict[str, object] = json.loads(run.stdout.strip().split("\n")[-1])
+    return figures
+
+
+@pytest.mark.browser
+def test_a_picture_survives_a_bad_network_on_either_leg() -> None:
+    figures = last_line("loadtests.loss", "--seconds", "4", "--json")
+    assert figures["recovered"] > 0.95
+    for leg in ("viewers_leg", "publishers_leg"):
+        assert figures[leg]["lost"] > 10
+        assert figures[leg]["chromium"]["frames_shown"] > 20
+    assert figures["longest_freeze_ms"] < 2000, "a picture that broke would stand until the next keyframe"
+
+
+@pytest.mark.browser
+def test_bench_latency_ends_with_its_figures() -> None:
+    figures = last_line("loadtests.latency", "--seconds", "1.5", "--rounds", "1", "--json")
+    assert {"p50_ms", "floor_p50_ms", "samples"} <= figures.keys()
+    assert figures["samples"] > 5
