@@ -3,11 +3,13 @@
  *
  * The offer is posted at once, without candidates: the node is ICE-lite and learns our address from our checks. While
  * nothing is on air (409) it waits and asks again; when the peer fails it joins anew. A host who drops out is no
- * failure: the session stays and frames go on by themselves.
+ * failure: the session stays and frames go on by themselves. A node that is about to stop asks us to move: the new
+ * session is made beside the old one and shown from its first decoded frame, so that nobody sees it happen.
  */
 
-import { Backoff, leave, postOffer, preferCodecs } from './media.ts';
-import { asProblem, type Problem } from './problem.ts';
+import { MediaLink } from './media-link.ts';
+import { Backoff, preferCodecs } from './media.ts';
+import type { Problem } from './problem.ts';
 
 export type WatchState = 'connecting' | 'watching' | 'waiting' | 'retrying' | 'refused';
 
@@ -44,22 +46,28 @@ export interface WhepOptions {
   onState?: (state: WatchState, problem: Problem | null) => void;
 }
 
-const POST_DEADLINE_MS = 8_000;
-const CONNECT_DEADLINE_MS = 10_000;
-const DISCONNECTED_FOR_MS = 4_000;
+const LIMITS = { postMs: 8_000, connectMs: 10_000, disconnectedMs: 4_000 };
 const NOT_LIVE_MOST_MS = 5_000;
+const LOOK_MS = 50;
+/** After this a new session is shown even where the browser doesn't say whether it has decoded a frame. */
+const SEEN_WITHIN_MS = 3_000;
+
+interface Session {
+  link: MediaLink;
+  stream: MediaStream;
+}
 
 export class WhepPlayer {
   state: WatchState = 'connecting';
-  #peer: RTCPeerConnection | null = null;
-  #resource: string | null = null;
-  #abort: AbortController | null = null;
+  #now: Session | null = null;
+  /** Begun beside `#now`, to take its place. */
+  #next: Session | null = null;
+  #shown: MediaStream | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #running = false;
+  #prepared: Prepared | null;
   readonly #failures = new Backoff(500, 10_000);
   readonly #notLive = new Backoff(1_000, NOT_LIVE_MOST_MS);
-
-  #prepared: Prepared | null;
 
   constructor(private readonly options: WhepOptions) {
     this.#prepared = options.prepared ?? null;
@@ -70,7 +78,7 @@ export class WhepPlayer {
     this.#running = true;
     globalThis.addEventListener?.('pagehide', this.#hide);
     globalThis.addEventListener?.('pageshow', this.#show);
-    void this.#join();
+    this.#join();
   }
 
   stop(): void {
@@ -82,61 +90,92 @@ export class WhepPlayer {
 
   /** The room says the picture is there: ask now rather than at the end of the wait. */
   hurry(): void {
-    if (!this.#running || this.#peer || !this.#timer) return;
+    if (!this.#running || this.#now || !this.#timer) return;
     this.#failures.reset();
     this.#notLive.reset();
-    void this.#join();
+    this.#join();
   }
 
   /** For reports and tests; null while there is no session. */
   async stats(): Promise<RTCStatsReport | null> {
-    return (await this.#peer?.getStats()) ?? null;
+    return (await this.#now?.link.peer.getStats()) ?? null;
   }
 
-  async #join(): Promise<void> {
+  #join(): void {
     this.#end();
     this.#tell('connecting', null);
+    this.#now = this.#begin();
+  }
+
+  #begin(): Session {
     const { peer, offer, described } = this.#prepared ?? prepare(this.options.iceServers);
     this.#prepared = null;
-    const abort = new AbortController();
-    this.#peer = peer;
-    this.#abort = abort;
-    this.#watch(peer);
-    try {
-      const sdp = await offer;
-      performance.mark('whep-post');
-      const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POST_DEADLINE_MS)]);
-      const answer = await postOffer(this.options.url, sdp, this.options.token ?? null, signal);
-      if (this.#peer !== peer) return leave(answer.resource, this.options.token);
-      this.#resource = answer.resource;
-      await described;
-      await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-      this.#in(CONNECT_DEADLINE_MS, () => peer.connectionState !== 'connected' && this.#again(null));
-    } catch (error) {
-      if (this.#peer === peer && !abort.signal.aborted) this.#again(asProblem(error));
+    const stream = new MediaStream();
+    const link = new MediaLink(peer, LIMITS, this.options.token ?? null, {
+      connected: () => this.#connected(session),
+      lost: (problem) => this.#lost(session, problem),
+      askedAway: () => this.#move(session),
+    });
+    const session = { link, stream };
+    peer.ontrack = (event) => {
+      stream.addTrack(event.track);
+      if (event.track.kind === 'video' && session === this.#now) this.#present(stream);
+    };
+    void offer.then(() => performance.mark('whep-post')).catch(() => undefined);
+    void link.begin(this.options.url, offer, described);
+    return session;
+  }
+
+  #present(stream: MediaStream): void {
+    this.#shown = stream;
+    this.options.onStream(stream);
+  }
+
+  #connected(session: Session): void {
+    if (session === this.#next) return void this.#takeOver(session);
+    if (session !== this.#now || this.state === 'watching') return;
+    this.#clear();
+    this.#failures.reset();
+    this.#notLive.reset();
+    this.#tell('watching', null);
+  }
+
+  #lost(session: Session, problem: Problem | null): void {
+    if (session === this.#next) {
+      this.#next = null;
+      this.#in(this.#failures.next(), () => this.#now && this.#move(this.#now));
+    } else if (session === this.#now && this.#next) {
+      this.#now = this.#next;
+      this.#next = null;
+      this.#present(this.#now.stream);
+      if (this.#now.link.isConnected) this.#connected(this.#now);
+      else this.#tell('connecting', null);
+    } else if (session === this.#now) {
+      this.#again(problem);
     }
   }
 
-  #watch(peer: RTCPeerConnection): void {
-    const stream = new MediaStream();
-    peer.ontrack = (event) => {
-      if (peer !== this.#peer) return;
-      stream.addTrack(event.track);
-      if (event.track.kind === 'video') this.options.onStream(stream);
-    };
-    peer.onconnectionstatechange = () => {
-      if (peer !== this.#peer) return;
-      if (peer.connectionState === 'connected') {
-        this.#clear();
-        this.#failures.reset();
-        this.#notLive.reset();
-        this.#tell('watching', null);
-      } else if (peer.connectionState === 'failed' || peer.connectionState === 'closed') {
-        this.#again(null);
-      } else if (peer.connectionState === 'disconnected') {
-        this.#in(DISCONNECTED_FOR_MS, () => this.#again(null));
-      }
-    };
+  #move(from: Session): void {
+    if (this.#running && from === this.#now && !this.#next) this.#next = this.#begin();
+  }
+
+  /** The new session's tracks take the place of the old ones in the stream that the page plays. */
+  async #takeOver(session: Session): Promise<void> {
+    await decodes(session.link.peer);
+    const before = this.#now;
+    if (session !== this.#next || !before) return;
+    this.#now = session;
+    this.#next = null;
+    const shown = this.#shown;
+    if (!shown) {
+      this.#present(session.stream);
+    } else {
+      const replaced = shown.getTracks();
+      for (const track of session.stream.getTracks()) shown.addTrack(track);
+      for (const track of replaced) shown.removeTrack(track);
+    }
+    before.link.end();
+    this.#failures.reset();
   }
 
   /** What was wrong decides when to ask again, and whether at all. */
@@ -145,26 +184,20 @@ export class WhepPlayer {
     if (!this.#running) return;
     if (problem?.status === 409) {
       this.#tell('waiting', problem);
-      this.#in(Math.max(this.#notLive.next(), (problem.retryAfterS ?? 0) * 1000), () => void this.#join());
+      this.#in(Math.max(this.#notLive.next(), (problem.retryAfterS ?? 0) * 1000), () => this.#join());
     } else if (problem && [400, 401, 403, 404, 406, 415, 422].includes(problem.status)) {
       this.#tell('refused', problem);
     } else {
       this.#tell('retrying', problem);
-      this.#in(this.#failures.next(), () => void this.#join());
+      this.#in(this.#failures.next(), () => this.#join());
     }
   }
 
   #end(): void {
     this.#clear();
-    this.#abort?.abort();
-    this.#abort = null;
-    const peer = this.#peer;
-    this.#peer = null;
-    if (peer) {
-      leave(this.#resource, this.options.token);
-      peer.close();
-    }
-    this.#resource = null;
+    this.#now?.link.end();
+    this.#next?.link.end();
+    this.#now = this.#next = this.#shown = null;
   }
 
   #in(ms: number, work: () => void): void {
@@ -187,6 +220,19 @@ export class WhepPlayer {
 
   readonly #hide = () => this.#end();
   readonly #show = (event: PageTransitionEvent) => {
-    if (event.persisted && this.#running) void this.#join();
+    if (event.persisted && this.#running) this.#join();
   };
+}
+
+/** Resolves when the peer has decoded a frame, or after `SEEN_WITHIN_MS`. */
+async function decodes(peer: RTCPeerConnection): Promise<void> {
+  const until = Date.now() + SEEN_WITHIN_MS;
+  while (Date.now() < until) {
+    let frames = 0;
+    (await peer.getStats()).forEach((entry) => {
+      if (entry.type === 'inbound-rtp' && entry.kind === 'video') frames += entry.framesDecoded ?? 0;
+    });
+    if (frames > 0) return;
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+  }
 }

@@ -2,11 +2,13 @@
  * Publishes a camera or screen by WHIP.
  *
  * H.264 preferred, then VP8; up to three simulcast layers (rid q, h, f); bitrates capped. The peer that fails is
- * replaced, with the same key: the node lets it take over the session left behind.
+ * replaced, with the same key: the node lets it take over the session left behind. A node that is about to stop asks
+ * us to move: we publish to another one and leave the old one a moment later, when viewers have followed.
  */
 
-import { Backoff, leave, postOffer, preferCodecs } from './media.ts';
-import { asProblem, type Problem } from './problem.ts';
+import { MediaLink } from './media-link.ts';
+import { Backoff, preferCodecs } from './media.ts';
+import type { Problem } from './problem.ts';
 
 export type PublishState = 'idle' | 'connecting' | 'live' | 'retrying' | 'refused';
 
@@ -31,9 +33,9 @@ export interface PublishStats {
   limited_by: string;
 }
 
-const POST_DEADLINE_MS = 10_000;
-const CONNECT_DEADLINE_MS = 12_000;
-const DISCONNECTED_FOR_MS = 5_000;
+const LIMITS = { postMs: 10_000, connectMs: 12_000, disconnectedMs: 5_000 };
+/** The old node goes on carrying while the others turn to the new one. */
+const OVERLAP_MS = 1_500;
 const DEFAULT_KBPS = 2_500;
 
 /** Largest first is what Chromium wants for H.264; the rid names tell q(uarter), h(alf), f(ull). */
@@ -50,9 +52,11 @@ export function encodings(simulcast: boolean, maxBitrateKbps: number): RTCRtpEnc
 export class WhipPublisher {
   state: PublishState = 'idle';
   #stream: MediaStream | null = null;
-  #peer: RTCPeerConnection | null = null;
-  #resource: string | null = null;
-  #abort: AbortController | null = null;
+  #now: MediaLink | null = null;
+  /** Begun beside `#now`, to take its place. */
+  #next: MediaLink | null = null;
+  /** Left in a moment. */
+  #old: MediaLink | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #last: { bytes: number; at: number } | null = null;
   readonly #failures = new Backoff(700, 10_000);
@@ -62,7 +66,7 @@ export class WhipPublisher {
   start(stream: MediaStream): void {
     this.#stream = stream;
     globalThis.addEventListener?.('pagehide', this.#hide);
-    void this.#publish();
+    this.#publish();
   }
 
   stop(): void {
@@ -75,9 +79,9 @@ export class WhipPublisher {
   /** Another camera, microphone or screen without a new session. */
   async replace(stream: MediaStream): Promise<void> {
     this.#stream = stream;
-    const senders = this.#peer?.getSenders() ?? [];
+    const senders = [this.#now, this.#next].flatMap((link) => link?.peer.getSenders().map((sender, index) => ({ sender, index })) ?? []);
     await Promise.all(
-      senders.map((sender, index) => {
+      senders.map(({ sender, index }) => {
         const kind = sender.track?.kind ?? (index === 0 ? 'video' : 'audio');
         const track = stream.getTracks().find((candidate) => candidate.kind === kind) ?? null;
         return sender.replaceTrack(track);
@@ -86,33 +90,32 @@ export class WhipPublisher {
   }
 
   async stats(): Promise<PublishStats | null> {
-    const report = await this.#peer?.getStats();
+    const report = await this.#now?.peer.getStats();
     return report ? this.#read(report) : null;
   }
 
-  async #publish(): Promise<void> {
+  #publish(): void {
     this.#end();
-    const stream = this.#stream;
-    if (!stream) return;
+    if (!this.#stream) return;
     this.#tell('connecting', null);
+    this.#now = this.#begin(this.#stream);
+  }
+
+  #begin(stream: MediaStream): MediaLink {
     const peer = new RTCPeerConnection({ iceServers: this.options.iceServers ?? [], bundlePolicy: 'max-bundle' });
-    const abort = new AbortController();
-    this.#peer = peer;
-    this.#abort = abort;
     this.#prepare(peer, stream);
-    try {
-      const offer = await peer.createOffer();
-      const described = peer.setLocalDescription(offer);
-      const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POST_DEADLINE_MS)]);
-      const answer = await postOffer(this.options.url, offer.sdp!, this.options.token, signal);
-      if (this.#peer !== peer) return leave(answer.resource, this.options.token);
-      this.#resource = answer.resource;
-      await described;
-      await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-      this.#in(CONNECT_DEADLINE_MS, () => peer.connectionState !== 'connected' && this.#again(null));
-    } catch (error) {
-      if (this.#peer === peer && !abort.signal.aborted) this.#again(asProblem(error));
-    }
+    const offer = peer.createOffer();
+    const described = offer.then((made) => peer.setLocalDescription(made));
+    described.catch(() => undefined);
+    const link = new MediaLink(peer, LIMITS, this.options.token, {
+      connected: () => this.#connected(link),
+      lost: (problem) => this.#lost(link, problem),
+      askedAway: () => this.#move(link),
+    });
+    const sdp = offer.then((made) => made.sdp!);
+    sdp.catch(() => undefined);
+    void link.begin(this.options.url, sdp, described);
+    return link;
   }
 
   #prepare(peer: RTCPeerConnection, stream: MediaStream): void {
@@ -126,18 +129,39 @@ export class WhipPublisher {
     });
     peer.addTransceiver(audio ?? 'audio', { direction: 'sendonly', streams: [stream] });
     preferCodecs(sender, globalThis.RTCRtpSender?.getCapabilities?.('video') ?? null);
-    peer.onconnectionstatechange = () => {
-      if (peer !== this.#peer) return;
-      if (peer.connectionState === 'connected') {
-        this.#clear();
-        this.#failures.reset();
-        this.#tell('live', null);
-      } else if (peer.connectionState === 'failed' || peer.connectionState === 'closed') {
-        this.#again(null);
-      } else if (peer.connectionState === 'disconnected') {
-        this.#in(DISCONNECTED_FOR_MS, () => this.#again(null));
-      }
-    };
+  }
+
+  #connected(link: MediaLink): void {
+    if (link === this.#next) return this.#takeOver(link);
+    if (link !== this.#now || this.state === 'live') return;
+    this.#clear();
+    this.#failures.reset();
+    this.#tell('live', null);
+  }
+
+  #move(from: MediaLink): void {
+    if (this.#stream && from === this.#now && !this.#next) this.#next = this.#begin(this.#stream);
+  }
+
+  #takeOver(link: MediaLink): void {
+    const before = (this.#old = this.#now);
+    this.#now = link;
+    this.#next = this.#last = null;
+    this.#failures.reset();
+    setTimeout(() => before?.end(), OVERLAP_MS);
+  }
+
+  #lost(link: MediaLink, problem: Problem | null): void {
+    if (link === this.#next) {
+      this.#next = null;
+      this.#in(this.#failures.next(), () => this.#now && this.#move(this.#now));
+    } else if (link === this.#now && this.#next) {
+      this.#now = this.#next;
+      this.#next = null;
+      this.#tell('connecting', null);
+    } else if (link === this.#now) {
+      this.#again(problem);
+    }
   }
 
   #again(problem: Problem | null): void {
@@ -147,7 +171,7 @@ export class WhipPublisher {
       this.#tell('refused', problem);
     } else {
       this.#tell('retrying', problem);
-      this.#in(this.#failures.next(), () => void this.#publish());
+      this.#in(this.#failures.next(), () => this.#publish());
     }
   }
 
@@ -187,16 +211,10 @@ export class WhipPublisher {
 
   #end(): void {
     this.#clear();
-    this.#abort?.abort();
-    this.#abort = null;
-    const peer = this.#peer;
-    this.#peer = null;
-    if (peer) {
-      leave(this.#resource, this.options.token);
-      peer.close();
-    }
-    this.#resource = null;
-    this.#last = null;
+    this.#now?.end();
+    this.#next?.end();
+    this.#old?.end();
+    this.#now = this.#next = this.#old = this.#last = null;
   }
 
   #in(ms: number, work: () => void): void {

@@ -7,6 +7,8 @@ class Peer {
   connectionState = 'new';
   onconnectionstatechange: (() => void) | null = null;
   ontrack: ((event: { track: { kind: string } }) => void) | null = null;
+  decoded = 0;
+  senders = [{ track: { kind: 'video' }, replaceTrack: vi.fn() }];
   closed = false;
   remote: string | null = null;
   transceivers: { kind: string; init: RTCRtpTransceiverInit }[] = [];
@@ -27,12 +29,49 @@ class Peer {
   async setRemoteDescription({ sdp }: { sdp: string }) {
     this.remote = sdp;
   }
+  getSenders() {
+    return this.senders;
+  }
+  async getStats() {
+    return new Map([['v', { type: 'inbound-rtp', kind: 'video', framesDecoded: this.decoded }]]);
+  }
   close() {
     this.closed = true;
   }
   become(state: string) {
     this.connectionState = state;
     this.onconnectionstatechange?.();
+  }
+}
+
+class Stream {
+  tracks: object[] = [];
+  addTrack(track: object) {
+    this.tracks.push(track);
+  }
+  removeTrack(track: object) {
+    this.tracks = this.tracks.filter((held) => held !== track);
+  }
+  getTracks() {
+    return [...this.tracks];
+  }
+}
+
+class Events {
+  static made: Events[] = [];
+  closed = false;
+  #listeners: Record<string, () => void> = {};
+  constructor(readonly url: string) {
+    Events.made.push(this);
+  }
+  addEventListener(name: string, listener: () => void) {
+    this.#listeners[name] = listener;
+  }
+  say(name: string) {
+    this.#listeners[name]?.();
+  }
+  close() {
+    this.closed = true;
   }
 }
 
@@ -57,10 +96,12 @@ function player(): WhepPlayer {
 beforeEach(() => {
   vi.useFakeTimers();
   Peer.made = [];
+  Events.made = [];
   calls.length = states.length = 0;
   answer = created;
   vi.stubGlobal('RTCPeerConnection', Peer);
-  vi.stubGlobal('MediaStream', class { addTrack() {} });
+  vi.stubGlobal('MediaStream', Stream);
+  vi.stubGlobal('EventSource', Events);
   vi.stubGlobal('location', { href: 'http://shop.test/shows/1' });
   vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
     calls.push({ url, method: init.method!, headers: init.headers as Record<string, string> });
@@ -158,6 +199,96 @@ describe('watching', () => {
     answer = created;
     await vi.advanceTimersByTimeAsync(5_000);
     expect(Peer.last.remote).toBe('v=0 answer');
+  });
+});
+
+describe('moving to another node', () => {
+  const shown: Stream[] = [];
+  async function watched(): Promise<WhepPlayer> {
+    shown.length = 0;
+    const onStream = (stream: MediaStream) => shown.push(stream as unknown as Stream);
+    const watching = new WhepPlayer({ url: '/whep/p1', onStream, onState: (state) => states.push(state) });
+    watching.start();
+    await settle();
+    Peer.last.ontrack!({ track: { kind: 'video' } });
+    Peer.last.become('connected');
+    return watching;
+  }
+
+  it('listens for it where its session is', async () => {
+    const watching = await watched();
+    expect(Events.made.map(({ url }) => url)).toEqual(['http://shop.test/whep/session/7/sse?events=reconnect']);
+    watching.stop();
+    expect(Events.made[0]!.closed).toBe(true);
+  });
+
+  it('keeps the old picture until the new session has decoded a frame', async () => {
+    await watched();
+    const [old] = Peer.made;
+    Events.made[0]!.say('reconnect');
+    Events.made[0]!.say('reconnect');
+    await settle();
+    expect(Peer.made).toHaveLength(2);
+    const track = { kind: 'video' };
+    Peer.last.ontrack!({ track });
+    Peer.last.become('connected');
+    await vi.advanceTimersByTimeAsync(200);
+    expect(old!.closed).toBe(false);
+    expect(shown[0]!.tracks).toHaveLength(1);
+    Peer.last.decoded = 1;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(old!.closed).toBe(true);
+    expect(shown).toHaveLength(1);
+    expect(shown[0]!.tracks).toEqual([track]);
+    expect(states).toEqual(['connecting', 'watching']);
+    expect(calls.at(-1)!.method).toBe('DELETE');
+  });
+
+  it('tries again while the new one does not come about, and the old one plays on', async () => {
+    await watched();
+    answer = refused(503);
+    Events.made[0]!.say('reconnect');
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(posts()).toBeGreaterThan(2);
+    expect(Peer.made[0]!.closed).toBe(false);
+    expect(states.at(-1)).toBe('watching');
+    answer = created;
+    await vi.advanceTimersByTimeAsync(5_000);
+    Peer.last.become('connected');
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(Peer.made[0]!.closed).toBe(true);
+  });
+
+  it('shows the new session at once when the old one is closed on the way', async () => {
+    await watched();
+    Events.made[0]!.say('reconnect');
+    await settle();
+    Peer.made[0]!.become('failed');
+    expect(states.at(-1)).toBe('connecting');
+    Peer.last.become('connected');
+    expect(states.at(-1)).toBe('watching');
+    expect(shown).toHaveLength(2);
+    expect(posts()).toBe(2);
+  });
+
+  it('publishes to another node before it leaves the one that asked', async () => {
+    const stream = { getVideoTracks: () => [{ kind: 'video' }], getAudioTracks: () => [], getTracks: () => [] };
+    const publisher = new WhipPublisher({ url: '/whip', token: 'key', onState: (state) => states.push(state as WatchState) });
+    publisher.start(stream as unknown as MediaStream);
+    await settle();
+    Peer.last.become('connected');
+    Events.made[0]!.say('reconnect');
+    await settle();
+    expect(posts()).toBe(2);
+    expect(calls.at(-1)!.headers).toMatchObject({ Authorization: 'Bearer key' });
+    Peer.last.become('connected');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(Peer.made.map(({ closed }) => closed)).toEqual([false, false]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(Peer.made.map(({ closed }) => closed)).toEqual([true, false]);
+    expect(states).toEqual(['connecting', 'live']);
+    publisher.stop();
+    expect(Peer.last.closed).toBe(true);
   });
 });
 

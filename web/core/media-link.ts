@@ -1,0 +1,106 @@
+/**
+ * One WHIP or WHEP session: a peer, the resource it was posted to, and whether the node asks it to move.
+ *
+ * It begins once and ends once. Whoever holds it decides what comes next; a node that is about to stop asks for
+ * another session elsewhere and keeps this one until it is there.
+ */
+
+import { leave, postOffer } from './media.ts';
+import { asProblem, type Problem } from './problem.ts';
+
+export interface LinkLimits {
+  postMs: number;
+  connectMs: number;
+  disconnectedMs: number;
+}
+
+export interface LinkHooks {
+  connected: () => void;
+  /** It will not come back; `problem` is null where the path broke and nobody said why. Told once. */
+  lost: (problem: Problem | null) => void;
+  /** Make another one; this one goes on meanwhile. */
+  askedAway: () => void;
+}
+
+export class MediaLink {
+  #resource: string | null = null;
+  #abort = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #events: EventSource | null = null;
+  #isOver = false;
+
+  constructor(
+    readonly peer: RTCPeerConnection,
+    private readonly limits: LinkLimits,
+    private readonly token: string | null,
+    private readonly hooks: LinkHooks,
+  ) {}
+
+  get isConnected(): boolean {
+    return !this.#isOver && this.peer.connectionState === 'connected';
+  }
+
+  async begin(url: string, offer: Promise<string>, described: Promise<void>): Promise<void> {
+    const { peer } = this;
+    peer.onconnectionstatechange = () => this.#changed();
+    try {
+      const sdp = await offer;
+      const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(this.limits.postMs)]);
+      const answer = await postOffer(url, sdp, this.token, signal);
+      if (this.#isOver) return leave(answer.resource, this.token);
+      this.#resource = answer.resource;
+      await described;
+      await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      if (!this.isConnected) this.#in(this.limits.connectMs, () => this.#lose(null));
+    } catch (error) {
+      this.#lose(asProblem(error));
+    }
+  }
+
+  /** Says goodbye; nothing is told any more. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#clear();
+    this.#events?.close();
+    this.#abort.abort();
+    leave(this.#resource, this.token);
+    this.peer.close();
+  }
+
+  #changed(): void {
+    if (this.#isOver) return;
+    const state = this.peer.connectionState;
+    if (state === 'connected') {
+      this.#clear();
+      this.#listen();
+      this.hooks.connected();
+    } else if (state === 'failed' || state === 'closed') {
+      this.#lose(null);
+    } else if (state === 'disconnected') {
+      this.#in(this.limits.disconnectedMs, () => this.#lose(null));
+    }
+  }
+
+  #listen(): void {
+    if (this.#events || !this.#resource || !globalThis.EventSource) return;
+    this.#events = new EventSource(`${this.#resource}/sse?events=reconnect`);
+    this.#events.addEventListener('reconnect', () => !this.#isOver && this.hooks.askedAway());
+  }
+
+  #lose(problem: Problem | null): void {
+    if (this.#isOver) return;
+    this.end();
+    this.hooks.lost(problem);
+  }
+
+  #in(ms: number, work: () => void): void {
+    this.#clear();
+    this.#timer = setTimeout(work, ms);
+  }
+
+  #clear(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
