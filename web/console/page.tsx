@@ -4,6 +4,7 @@ import { ClosedNote, DeskHead, ShowButtons } from '../ui/desk/head.tsx';
 import { useMedia } from '../ui/desk/media-query.ts';
 import { Monitor } from '../ui/desk/monitor.tsx';
 import { NowShowing, RunOfShow } from '../ui/desk/run-of-show.tsx';
+import { SalesFloor } from '../ui/desk/sales-floor.tsx';
 import { Ticker, Totals } from '../ui/desk/sales.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { commentsOf, peopleOf } from '../ui/desk/talk.ts';
@@ -102,6 +103,7 @@ function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
       </div>
       <NowShowing store={store} />
       <div class="panel-body" tabIndex={0} role="region" aria-label="Products of the show">
+        <SalesFloor store={store} />
         <RunOfShow store={store} edits digits={digits} arranging={arranging && plans} />
       </div>
       {plans && <AddProduct store={store} open={adding} onClose={() => setAdding(false)} />}

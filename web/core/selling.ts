@@ -134,8 +134,8 @@ export function leastBid(auction: AuctionView, standing: StandingView | undefine
 
 /** Amounts worth offering with one tap, the least first. */
 export function bidSteps(auction: AuctionView, standing: StandingView | undefined): number[] {
-  const least = leastBid(auction, standing);
-  return [0, 1, 2, 5].map((steps) => least + steps * auction.increment_minor);
+  const first = standing?.state === 'leading' ? standing.max_minor + auction.increment_minor : leastBid(auction, standing);
+  return [0, 1, 2, 5].map((steps) => Math.max(first, auction.next_minor) + steps * auction.increment_minor);
 }
 
 /** What a person knows of their bid: the older of two answers never replaces the newer one's outcome. */

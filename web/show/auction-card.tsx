@@ -224,7 +224,9 @@ function Won({ store, auction, standing }: StandingProps & { standing: StandingV
   return (
     <div class="buy-box">
       <p class="auction-word outbid" data-testid="standing">
-        <b>You won, but the payment failed.</b> Pay with another card, or it goes to the next bidder.
+        <span>
+          <b>You won, but the payment failed.</b> Pay with another card, or it goes to the next bidder.
+        </span>
       </p>
       {order_id && (
         <Button kind="buy" size="l" wide icon="card" onClick={() => void store.floor.payAgain(order_id)} testid="pay-again">

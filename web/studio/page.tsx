@@ -5,6 +5,7 @@ import { ClosedNote, DeskHead, ShowButtons } from '../ui/desk/head.tsx';
 import { useMedia } from '../ui/desk/media-query.ts';
 import { Monitor } from '../ui/desk/monitor.tsx';
 import { NowShowing, RunOfShow } from '../ui/desk/run-of-show.tsx';
+import { SalesFloor } from '../ui/desk/sales-floor.tsx';
 import { Ticker, Totals } from '../ui/desk/sales.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { toast, Toasts } from '../ui/status.tsx';
@@ -128,8 +129,10 @@ function Tabbed({ store }: Studio) {
 function Products({ store }: { store: DeskStore }) {
   return (
     <>
+      <h2 class="visually-hidden">Products</h2>
       <NowShowing store={store} />
       <div class="panel-body" tabIndex={0} role="region" aria-label="Products of the show">
+        <SalesFloor store={store} />
         <RunOfShow store={store} />
       </div>
     </>

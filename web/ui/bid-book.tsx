@@ -1,5 +1,6 @@
 import { money } from '../core/format.ts';
 import type { BidView } from '../core/protocol.ts';
+import './selling.css';
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { leftWords, spokenLeft } from '../core/format.ts';
+import './selling.css';
 import { useDerived } from './ticks.ts';
 
 /**

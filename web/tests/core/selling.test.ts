@@ -69,6 +69,7 @@ describe('an auction', () => {
     expect(leastBid(AUCTION, undefined)).toBe(1100);
     expect(leastBid(AUCTION, STANDING)).toBe(1501);
     expect(bidSteps(AUCTION, { ...STANDING, state: 'outbid' })).toEqual([1100, 1200, 1300, 1600]);
+    expect(bidSteps(AUCTION, STANDING)).toEqual([1600, 1700, 1800, 2100]);
   });
   it('does not take a last word back', () => {
     const won: StandingView = { ...STANDING, state: 'won', order_id: 'o1' };

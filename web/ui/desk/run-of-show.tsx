@@ -8,6 +8,7 @@ import { Stock } from '../money.tsx';
 import { Picture } from '../picture.tsx';
 import { Badge, Empty, Skeleton } from '../status.tsx';
 import { QuickNumber } from './quick-number.tsx';
+import { SellDialog, waysOf } from './sell-dialog.tsx';
 import type { RunRow } from './run.ts';
 import type { DeskStore } from './store.ts';
 
@@ -50,6 +51,7 @@ export interface RunProps {
 export function RunOfShow({ store, edits = false, digits = false, arranging = false }: RunProps) {
   const [dragged, setDragged] = useState<number | null>(null);
   const [over, setOver] = useState<number | null>(null);
+  const [selling, sell] = useState<string | null>(null);
   if (!store.show.value) return <Skeleton height="4.5rem" lines={4} />;
   const rows = store.run.value;
   const editing = edits && (store.may('set_price') || store.may('set_stock'));
@@ -65,6 +67,7 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
     setOver(null);
   };
   return (
+    <>
     <ol class={`run${arranging ? ' arranging' : ''}`} data-testid="run-of-show">
       {rows.map((row, index) => (
         <li
@@ -89,15 +92,17 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
           }}
           onDragEnd={() => setDragged(null)}
         >
-          <Row row={row} index={index} last={index === rows.length - 1} quiet={!edits} edits={editing} digits={digits && store.may('pin')} {...{ store, arranging }} />
+          <Row row={row} index={index} last={index === rows.length - 1} quiet={!edits} edits={editing} digits={digits && store.may('pin')} onSell={() => sell(row.card.product_id)} {...{ store, arranging }} />
         </li>
       ))}
     </ol>
+    <SellDialog store={store} row={rows.find(({ card }) => card.product_id === selling) ?? null} onClose={() => sell(null)} />
+    </>
   );
 }
 
-function Row(props: { row: RunRow; index: number; last: boolean } & Required<RunProps> & { quiet: boolean }) {
-  const { row, index, last, store, edits, quiet, digits, arranging } = props;
+function Row(props: { row: RunRow; index: number; last: boolean } & Required<RunProps> & { quiet: boolean; onSell: () => void }) {
+  const { row, index, last, store, edits, quiet, digits, arranging, onSell } = props;
   const { card, state } = row;
   return (
     <>
@@ -121,7 +126,7 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
           <Stock available={availableIn(card)} always={!(edits && store.may('set_stock'))} />
         </p>
       </div>
-      {arranging ? <Arrange {...{ store, row, index, last }} /> : <Pin store={store} row={row} />}
+      {arranging ? <Arrange {...{ store, row, index, last }} /> : <Pin store={store} row={row} onSell={onSell} />}
       {!arranging && (edits || !isPlain(card)) && (
         <div class="run-variants">
           {card.variants.map((variant) => (
@@ -142,12 +147,14 @@ function StateWord({ state, quiet }: { state: RunRow['state']; quiet: boolean })
   return <Badge tone="brand">Upcoming</Badge>;
 }
 
-function Pin({ store, row }: { store: DeskStore; row: RunRow }) {
+function Pin({ store, row, onSell }: { store: DeskStore; row: RunRow; onSell: () => void }) {
+  const sells = store.state.value !== 'ended' && waysOf(store).length > 0;
   if (!store.may('pin')) return null;
   const pinned = row.state === 'pinned';
   const { product_id, title } = row.card;
   return (
     <span class="run-do">
+      {sells && <IconButton icon="gavel" label={`Flash price, drop or auction of ${title}`} aria-haspopup="dialog" onClick={onSell} testid={`sell-${product_id}`} />}
       <Button
         size="s"
         kind={pinned ? 'primary' : 'secondary'}

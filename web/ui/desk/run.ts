@@ -14,11 +14,11 @@ export interface RunRow {
   digit: string | null;
 }
 
-type LiveRoom = Pick<RoomState, 'pin' | 'stock' | 'prices'>;
+type LiveRoom = Pick<RoomState, 'pin' | 'stock' | 'prices'> & Partial<Pick<RoomState, 'flashes'>>;
 
-export function rowsOf(items: readonly ShowItem[], room: LiveRoom, seen: ReadonlySet<string>, currency: string): RunRow[] {
+export function rowsOf(items: readonly ShowItem[], room: LiveRoom, seen: ReadonlySet<string>, currency: string, nowMs = 0): RunRow[] {
   return items.map(({ product, state }, index) => ({
-    card: live(cardOf(product, currency), room),
+    card: live(cardOf(product, currency), room, nowMs),
     state: stateOf(product.id, state, room.pin?.product_id, seen),
     digit: index < 9 ? String(index + 1) : null,
   }));

@@ -3,12 +3,25 @@
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../../core/api.ts';
 import { asProblem, Problem } from '../../core/problem.ts';
-import { CloseCode, type AnyCommand, type AnyEvent, type You } from '../../core/protocol.ts';
+import {
+  CloseCode,
+  type AnnounceAuction,
+  type AnyCommand,
+  type AnyEvent,
+  type AuctionView,
+  type DropView,
+  type FlashView,
+  type ScheduleDrop,
+  type StartFlash,
+  type You,
+} from '../../core/protocol.ts';
 import { EMPTY_ROOM, type RoomState } from '../../core/room-state.ts';
 import { RoomConnection, type CommandWish, type RoomStatus } from '../../core/room.ts';
+import { deadlines, flashIsOn } from '../../core/selling.ts';
 import type { Product, Show } from '../../core/types.ts';
 import { config, currency, loadSession, me } from '../session.ts';
 import type { Tone } from '../status.tsx';
+import { Ticks } from '../ticks.ts';
 import { moved, rowsOf, type RunRow } from './run.ts';
 
 /** What a show sold so far: paid orders, units and revenue with tax. */
@@ -68,7 +81,28 @@ export class DeskStore {
   readonly picture = computed(() => (this.room.value.offset ? this.room.value.picture : (this.show.value?.picture ?? 'idle')));
   readonly onAir = computed(() => this.state.value === 'live' && this.picture.value === 'live');
 
-  readonly run = computed<RunRow[]>(() => rowsOf(this.show.value?.items ?? [], this.room.value, this.#seen.value, currency.value));
+  readonly ticks = new Ticks(
+    () => this.#serverNow(),
+    () => deadlines(this.room.value),
+  );
+  // Slices: what reads them is left alone by comments.
+  readonly #flashes = computed(() => this.room.value.flashes);
+  readonly #drops = computed(() => this.room.value.drops);
+  readonly #auctions = computed(() => this.room.value.auctions);
+  readonly #stock = computed(() => this.room.value.stock);
+  readonly floor = computed(() => ({ flashes: this.#flashes.value, drops: this.#drops.value, auctions: this.#auctions.value, stock: this.#stock.value }));
+  /** Changes when a flash price ends by the clock. */
+  readonly #flashesOver = computed(() =>
+    Object.values(this.#flashes.value)
+      .filter((flash) => !flashIsOn(flash, this.ticks.now.value))
+      .map((flash) => flash.flash_id)
+      .join(),
+  );
+
+  readonly run = computed<RunRow[]>(() => {
+    this.#flashesOver.value;
+    return rowsOf(this.show.value?.items ?? [], this.room.value, this.#seen.value, currency.value, this.#serverNow());
+  });
 
   readonly sales = computed(() => this.room.value.feed.filter((row) => row.kind === 'purchase').reverse());
 
@@ -108,6 +142,7 @@ export class DeskStore {
   leave(): void {
     this.connection?.stop();
     this.connection = null;
+    this.ticks.stop();
     if (this.#refreshTimer) clearInterval(this.#refreshTimer);
     if (this.#saleTimer) clearTimeout(this.#saleTimer);
     document.removeEventListener('visibilitychange', this.#looked);
@@ -182,6 +217,47 @@ export class DeskStore {
     return this.command('show', { type: 'end_show' }, 'The show has ended.');
   }
 
+  // --- other ways to sell -------------------------------------------------------------------------------------
+
+  startFlash(title: string, wish: Omit<StartFlash, 'type' | 'id'>): Promise<Problem | null> {
+    return this.command(`sell:${wish.variant_id}`, { type: 'start_flash', ...wish }, `Flash price is on: ${title}.`);
+  }
+
+  endFlash(flash: FlashView): Promise<Problem | null> {
+    return this.command(`flash:${flash.flash_id}`, { type: 'end_flash', flash_id: flash.flash_id }, 'The flash price is over.');
+  }
+
+  scheduleDrop(title: string, wish: Omit<ScheduleDrop, 'type' | 'id'>): Promise<Problem | null> {
+    return this.command(`sell:${wish.variant_id}`, { type: 'schedule_drop', ...wish }, `Drop scheduled: ${title}.`);
+  }
+
+  cancelDrop(drop: DropView): Promise<Problem | null> {
+    return this.command(`drop:${drop.drop_id}`, { type: 'cancel_drop', drop_id: drop.drop_id }, `Drop taken back: ${drop.card.title}.`);
+  }
+
+  announceAuction(title: string, wish: Omit<AnnounceAuction, 'type' | 'id'>): Promise<Problem | null> {
+    return this.command(`sell:${wish.variant_id}`, { type: 'announce_auction', ...wish }, `Auction announced: ${title}.`);
+  }
+
+  openAuction({ auction_id, card }: AuctionView): Promise<Problem | null> {
+    return this.command(`auction:${auction_id}`, { type: 'open_auction', auction_id }, `The auction is open: ${card.title}.`);
+  }
+
+  cancelAuction({ auction_id, card }: AuctionView): Promise<Problem | null> {
+    return this.command(`auction:${auction_id}`, { type: 'cancel_auction', auction_id }, `The auction is called off: ${card.title}.`);
+  }
+
+  titleOf(variantId: string): string {
+    const row = this.run.value.find(({ card }) => card.variants.some(({ variant_id }) => variant_id === variantId));
+    const variant = row?.card.variants.find(({ variant_id }) => variant_id === variantId);
+    if (!row || !variant) return 'A product';
+    return row.card.variants.length > 1 ? `${row.card.title}, ${variant.title}` : row.card.title;
+  }
+
+  #serverNow(): number {
+    return this.connection?.clock.serverNow() ?? Date.now();
+  }
+
   // --- the run-of-show's order --------------------------------------------------------------------------------
 
   move(from: number, to: number): Promise<Problem | null> {
@@ -249,6 +325,7 @@ export class DeskStore {
       const pin = state.pin?.product_id;
       if (pin && !this.#seen.value.has(pin)) this.#seen.value = new Set([...this.#seen.value, pin]);
       this.room.value = state;
+      this.ticks.poke();
       for (const event of events) {
         if (event.type === 'show_started') this.startedAt.value = event.at_ms;
         if (event.type === 'purchased') this.#afterSale();
@@ -300,7 +377,7 @@ export class DeskStore {
   };
 }
 
-const RUNS: readonly string[] = ['pin', 'unpin', 'start_show', 'end_show'];
+const RUNS: readonly string[] = ['pin', 'unpin', 'start_show', 'end_show', 'announce_auction', 'open_auction', 'cancel_auction'];
 const MODERATES: readonly string[] = ['delete_comment', 'mute', 'unmute'];
 
 function likely(can: Show['can'] | undefined, type: string): boolean {
