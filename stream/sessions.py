@@ -175,9 +175,7 @@ class Sessions:
         """News for one viewer, beginning with how things stand; UnavailableError when too many listen."""
         stream, broadcast = EventStream(wanted), session.broadcast
         self.events.add(broadcast.id, session.session, stream)
-        for event, data in _news(broadcast):
-            if event != "inactive":  # it tells of an end, and nothing has ended yet
-                stream.tell(event, data)
+        stream.begin(_news(broadcast))
         return stream
 
     def find(self, session: str, kind: str) -> Session | Countered:

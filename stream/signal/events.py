@@ -24,6 +24,8 @@ KEEP_ALIVE_S = 15.0
 """Proxies close what has been silent for a minute, some for thirty seconds."""
 
 _SUPERSEDES = {"active": "state", "inactive": "state"}
+_URGENT = ("reconnect",)
+"""Told again when it is said again; of the rest only what has changed."""
 
 
 def read_wanted(body: str) -> tuple[str, ...]:
@@ -58,13 +60,25 @@ class EventStream:
         self.name = secrets.token_hex(8)
         self._readers = 0
         self._news: dict[str, tuple[str, str]] = {}
+        self._last: dict[str, tuple[str, str]] = {}
         self._is_closed = False
         self._wake = asyncio.Event()
 
     def tell(self, event: str, data: Mapping[str, Any]) -> None:
-        if event in self.wanted and not self._is_closed:
-            self._news[_SUPERSEDES.get(event, event)] = (event, json.dumps(data))
+        if event not in self.wanted or self._is_closed:
+            return
+        kind, news = _SUPERSEDES.get(event, event), (event, json.dumps(data))
+        if self._last.get(kind) != news or event in _URGENT:
+            self._last[kind] = self._news[kind] = news
             self._wake.set()
+
+    def begin(self, news: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """How things stand, but for `inactive`: it tells of an end, and nothing has ended yet."""
+        for event, data in news:
+            if event == "inactive":
+                self._last[_SUPERSEDES[event]] = (event, json.dumps(data))
+            else:
+                self.tell(event, data)
 
     def close(self) -> None:
         """What was told before is still read."""
