@@ -12,6 +12,7 @@ from server.checkout.wiring import Checkout, checkout
 from server.config import Settings
 from server.payments.gateway import StripeGateway
 from server.payments.rate_limit import RateLimit
+from server.store.gate_link import Address, GateLink
 from server.store.pool import Pool
 
 _DRAIN_S = 8.0
@@ -37,7 +38,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[StripeGateway]:
 @contextlib.asynccontextmanager
 async def charging(pool: Pool, redis: Redis, gateway: StripeGateway) -> AsyncIterator[Checkout]:
     """The checkout with its charge queue running; at the end charges under way are seen through, bounded."""
-    parts = checkout(pool, redis, gateway)
+    link = GateLink(Address.of(redis))
+    parts = checkout(pool, redis, gateway, gate_link=link)
     running = asyncio.create_task(parts.queue.run(), name="charges")
     try:
         yield parts
@@ -47,3 +49,4 @@ async def charging(pool: Pool, redis: Redis, gateway: StripeGateway) -> AsyncIte
                 await parts.queue.idle()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await link.close()

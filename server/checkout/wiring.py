@@ -21,7 +21,7 @@ from server.checkout.settle import ACTION_DEADLINE_S, Settler
 from server.checkout.shopkeeper import Shopkeeper
 from server.checkout.tap import HOLD_MS, Tap
 from server.checkout.ways.wiring import Ways, ways_parts
-from server.store.inventory import RedisInventory
+from server.store.inventory import Line, RedisInventory
 from server.store.orders import OrderStore
 from server.store.payments import PaymentStore
 from server.store.placing import OrderWriter
@@ -69,10 +69,11 @@ def checkout(
     lease_s: float = LEASE_S,
     action_deadline_s: float = ACTION_DEADLINE_S,
     hold_ms: int = HOLD_MS,
+    gate_link: Line | None = None,
 ) -> Checkout:
-    """`redis` must not repeat commands by itself (overlay.log.open_redis)."""
+    """`redis` must not repeat commands by itself (overlay.log.open_redis), `gate_link` see RedisInventory."""
     owner = owner or process_name()
-    gate, stock = RedisInventory(redis), StockStore(pool)
+    gate, stock = RedisInventory(redis, link=gate_link), StockStore(pool)
     gatekeeper = Gatekeeper(gate, stock)
     writer = OrderWriter(pool, owner=owner, lease_s=lease_s)
     orders = OrderStore(pool, owner=owner, lease_s=lease_s)
@@ -82,9 +83,9 @@ def checkout(
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
     tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
     shopkeeper = Shopkeeper(orders, stock, gate)
-    ways = ways_parts(pool, redis, gatekeeper)
+    ways = ways_parts(pool, redis, gate, gatekeeper)
     auctions = auction_parts(pool, redis, gate, queue.put, owner=owner, lease_s=lease_s)
-    selling = Selling(auctions.counter, ways.flash_sales)
+    selling = Selling(auctions.counter, *ways.counters())
     return Checkout(
         pool=pool,
         gateway=gateway,

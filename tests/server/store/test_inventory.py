@@ -13,15 +13,20 @@ from server.checkout.ports import GateDown
 from server.shop.allocation import LineRefused
 from server.shop.gate import GateClosed, GateRefused, GateReused, Held
 from server.shop.ids import OrderId, ShopId, UserId
+from server.store.gate_link import Address, GateLink
 from server.store.inventory import RedisInventory
 
 SHOP, ADA, BOB = ShopId("shop"), UserId("ada"), UserId("bob")
 
 
-@pytest.fixture
-async def gate(redis_url: str) -> AsyncIterator[RedisInventory]:
+@pytest.fixture(params=["client", "link"])
+async def gate(redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[RedisInventory]:
+    """By the client, as on a cluster, and by the link, as everywhere else."""
     async with open_redis(redis_url) as redis:
-        yield RedisInventory(redis)
+        link = GateLink(Address.of(redis)) if request.param == "link" else None
+        yield RedisInventory(redis, link=link)
+        if link is not None:
+            await link.close()
 
 
 async def load(gate: RedisInventory, variant: str, available: int, limit: int = 0, **more: Any) -> bool:
