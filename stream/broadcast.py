@@ -61,6 +61,9 @@ class BroadcastViewer(Protocol):
     def catch_up(self, now: float) -> None:
         """Goes on with the cached GOP; sets `is_live` when it has reached its end."""
 
+    def start_live(self, first: Carried) -> None:
+        """`first` heads a keyframe of the layer whose GOP the viewer still reads: it goes live there."""
+
     def covers_live(self, layer: Layer[BroadcastViewer], seq: int) -> bool:
         """The viewer is live on `layer`, and `seq` falls into its current numbering."""
 
@@ -147,8 +150,8 @@ class Broadcast:
         for carried in frame:
             layer.gop.add(carried, now)
         if frame:
-            if layer.waiting and frame[0].starts_keyframe:
-                self._switch_waiting(layer, frame[0])
+            if frame[0].starts_keyframe:
+                self._let_in(layer, frame[0])
             layer.newest = frame[-1].seq
             self._send(layer, [carried.packet for carried in frame])
         for viewer in layer.joining:
@@ -160,11 +163,18 @@ class Broadcast:
         if track.lanes:
             self._fanout.send(track.number, packets, track.lanes, track.codec_name)
 
-    def _switch_waiting(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
-        waiting, layer.waiting = layer.waiting, {}
-        for viewer in waiting:
-            viewer.switch(layer, first)
-        self._lanes_stale = True
+    def _let_in(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
+        """A live keyframe: whoever waits for it, or still replays what came before, goes on from here."""
+        if layer.waiting:
+            waiting, layer.waiting = layer.waiting, {}
+            for viewer in waiting:
+                viewer.switch(layer, first)
+            self._lanes_stale = True
+        if layer.gop.is_open and layer.gop.frames[0].first_seq == first.seq:  # not its second piece
+            if self._lanes_stale:
+                self._refresh_lanes()
+            for viewer in layer.joining:
+                viewer.start_live(first)
 
     def _carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None:
         layer.gop.add_late(carried)

@@ -182,6 +182,9 @@ class Viewer:
         self._pictures = self._pictures_on(self.layer, gop.frames[0].packets[0][1], span) if span else None
         if gop.age_s(now) > FRESH_S:
             self.broadcast.request_keyframe(now, self.layer)
+        self._note_first_frame(now)
+
+    def _note_first_frame(self, now: float) -> None:
         if self.first_frame_s is None:
             self.first_frame_s = now - self.joined_at
             self._on_first_frame(self.first_frame_s)
@@ -201,6 +204,20 @@ class Viewer:
 
     def _go_live(self, now: float) -> None:
         if self._number(self.layer.newest + 1, self._sent, 0, self._pictures):
+            self.is_live = True
+            self.broadcast.regroup()
+
+    def start_live(self, first: Carried) -> None:
+        """Goes live at the keyframe that `first` heads: to replay it once more would cost the same again."""
+        if self.lane is None or self.is_live or self.is_paused:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        span = self._forwarder.current
+        pictures = self._pictures_on(self.layer, first.packet, span) if span else None
+        self._note_first_frame(self._clock.time())
+        if self._number(first.seq, self._sent, 0, pictures):
             self.is_live = True
             self.broadcast.regroup()
 

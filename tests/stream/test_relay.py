@@ -12,6 +12,7 @@ import pylibsrtp
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
+from stream import viewer as viewer_module
 from stream.node import HttpPortUnavailableError, Node, NodeSettings, UdpPortUnavailableError
 from stream.packet import cache, reception, rtcp, rtp
 from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
@@ -57,6 +58,27 @@ async def test_a_viewer_that_joins_late_gets_the_whole_gop_and_goes_on_live(node
     assert timestamps == sorted(timestamps)
     assert timestamps[-1] == shot.timestamp, "live packets keep the host's timestamps"
     assert timestamps[4] - timestamps[0] <= 4 * 180, "a replay is drawn together"
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_who_is_still_catching_up_at_a_keyframe_goes_on_from_there(
+    node, light, camera, monkeypatch, codec
+):
+    _, shot = await on_air(light, camera, video=(codec,))
+    await settled(node, BroadcastState.LIVE)
+    monkeypatch.setattr(viewer_module, "BURST_PACKETS", 1)
+    monkeypatch.setattr(viewer_module, "BURST_EVERY_S", 60.0)
+    viewer = await light().join("view.show", video=("H264", "VP8"))
+    await viewer.until(lambda: len(viewer.video()) == 3)  # a frame of five, and then it waits for its turn
+    shot.frame(key=True)
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 9)
+    packets = viewer.video()
+    assert is_gapless(packets)
+    key, last = packets[3:6], packets[6:]
+    assert {packet.timestamp for packet in last} == {shot.timestamp}
+    assert {packet.timestamp for packet in key} == {shot.timestamp - 3000}
+    assert all(packet.timestamp < shot.timestamp - 3000 for packet in packets[:3])
 
 
 async def test_the_publisher_that_ignores_requests_is_asked_no_more_than_once_a_second(node, light, camera):
