@@ -1,0 +1,146 @@
+"""Two nodes, our own page code in a real browser: the node that everybody is on ends, and nobody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from playwright.async_api import async_playwright
+
+from stream.ports import BroadcastState
+
+from .conftest import SHOW, until
+
+pytestmark = pytest.mark.browser
+
+WEB = Path(__file__).resolve().parents[3] / "web"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=30",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-background-networking",
+]
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-expose-headers": "location, link, etag",
+}
+
+PUBLISH = """async () => {
+  const media = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 360}, audio: true});
+  window.states = [];
+  const onState = state => states.push(state);
+  window.publisher = new hawker.WhipPublisher({url: '/whip', token: 'key', onState});
+  publisher.start(media);
+}"""
+
+WATCH = """() => {
+  const element = document.createElement('video');
+  Object.assign(element, {autoplay: true, muted: true});
+  document.body.append(element);
+  const canvas = new OffscreenCanvas(16, 16), pen = canvas.getContext('2d', {willReadFrequently: true});
+  window.frames_ = []; window.dark = []; window.states = []; window.streams = 0;
+  const seen = now => { frames_.push(now); element.requestVideoFrameCallback(seen); };
+  element.requestVideoFrameCallback(seen);
+  const look = () => {
+    pen.clearRect(0, 0, 16, 16);
+    pen.drawImage(element, 0, 0, 16, 16);
+    const isLit = pen.getImageData(0, 0, 16, 16).data.some((value, at) => at % 4 < 3 && value > 0);
+    if (frames_.length && !isLit) dark.push(performance.now());
+    requestAnimationFrame(look);
+  };
+  look();
+  window.player = new hawker.WhepPlayer({url: '/whep', onState: state => states.push(state),
+    onStream: stream => { streams++; element.srcObject = stream; }});
+  player.start();
+}"""
+
+
+@pytest.fixture(scope="module")
+def our_code(tmp_path_factory):
+    """The page's WHIP and WHEP as one script."""
+    folder = tmp_path_factory.mktemp("code")
+    entry = folder / "entry.ts"
+    entry.write_text(
+        f"export {{ WhepPlayer }} from '{WEB}/core/whep.ts';\n"
+        f"export {{ WhipPublisher }} from '{WEB}/core/whip.ts';\n"
+    )
+    made = folder / "hawker.js"
+    rolldown = [str(WEB / "node_modules/.bin/rolldown"), str(entry), "--format", "iife", "--name", "hawker"]
+    subprocess.run([*rolldown, "--file", str(made)], check=True, capture_output=True, timeout=60, cwd=WEB)
+    return made.read_text()
+
+
+@pytest.fixture
+async def door(register):
+    """The public address: sends everybody to the first node that stays."""
+
+    async def send_on(request):
+        node = next(held for held in register.nodes.values() if not held.sessions.is_draining)
+        kind = request.path[1:]
+        ticket = "publish.show.key" if kind == "whip" else "view.show"
+        location = f"http://127.0.0.1:{node.http_port}/{kind}?ticket={ticket}"
+        return web.Response(status=307, headers={**CORS, "location": location})
+
+    async def page(_request):
+        return web.Response(text="<!doctype html><title>show</title>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/whip", send_on)
+    app.router.add_post("/whep", send_on)
+    app.router.add_get("/", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def open_page(door, our_code):
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        context = await browser.new_context(permissions=["camera", "microphone"])
+
+        async def open_page():
+            page = await context.new_page()
+            await page.goto(door)
+            await page.evaluate(our_code + "; window.hawker = hawker;")
+            return page
+
+        yield open_page
+        await browser.close()
+
+
+async def test_a_node_ends_under_a_live_show_and_nobody_sees_it(start, open_page):
+    old = await start("old")
+    new = await start("new")
+    host, viewer = await open_page(), await open_page()
+    await host.evaluate(PUBLISH)
+    await until(lambda: old.sessions.counts().get(SHOW, (None,))[0] is BroadcastState.LIVE, 20)
+    await viewer.evaluate(WATCH)
+    await viewer.wait_for_function("frames_.length > 30", timeout=20_000)
+    await until(lambda: len(old.sessions.events) == 2)
+    assert len(old.sessions) == 2
+
+    async with asyncio.timeout(20):
+        await old.drain(20)
+    assert len(old.sessions) == 0
+    await viewer.evaluate("mark = frames_.length")
+    await viewer.wait_for_function("frames_.length > mark + 60", timeout=20_000)
+    assert new.sessions.carried()[SHOW].is_origin
+    assert new.sessions.counts()[SHOW] == (BroadcastState.LIVE, 1)
+    frames = await viewer.evaluate("frames_")
+    longest_ms = max(b - a for a, b in itertools.pairwise(frames[5:]))
+    assert longest_ms < 1000, f"the picture stood still for {longest_ms:.0f} ms"
+    assert await viewer.evaluate("dark") == []
+    assert await viewer.evaluate("[states, streams]") == [["connecting", "watching"], 1]
+    assert await host.evaluate("states") == ["connecting", "live"]
