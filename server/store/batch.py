@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,19 +47,24 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     async def _drain(self) -> None:
-        while self._waiting:
-            size = min(len(self._waiting), self._max_batch)
-            batch = [self._waiting.popleft() for _ in range(size)]
-            try:
-                results = await self._run([item for item, _ in batch])
-            except Exception as error:
-                results = [error] * size
-            except BaseException as ended:
-                for _, future in batch:
-                    future.cancel()
-                raise ended
-            for (_, future), result in zip(batch, results, strict=True):
-                _resolve(future, result)
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._max_batch)
+                await self._carry_out([self._waiting.popleft() for _ in range(size)])
+        finally:  # at once: who calls before the task's callbacks have run would wait for nobody
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _carry_out(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._run([item for item, _ in batch])
+        except Exception as error:
+            results = [error] * len(batch)
+        except BaseException as ended:
+            for _, future in batch:
+                future.cancel()
+            raise ended
+        for (_, future), result in zip(batch, results, strict=True):
+            _resolve(future, result)
 
 
 def _resolve(future: asyncio.Future[Result], result: Result | BaseException) -> None:

@@ -82,3 +82,11 @@ async def test_a_call_that_fails_fails_for_all_and_the_next_one_works() -> None:
     assert [type(error) for error in lost] == [OSError, OSError]
     fail = False
     assert await batcher(3) == 3
+
+
+async def test_a_caller_who_comes_again_at_once_is_served() -> None:
+    slow = Slow()
+    slow.go.set()
+    batcher = Batcher[int, int](slow, max_batch=8, max_waiting=10)
+    async with asyncio.timeout(5):
+        assert [await batcher(n) for n in range(5)] == [0, 1, 4, 9, 16]
