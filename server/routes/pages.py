@@ -17,7 +17,7 @@ _ENTRIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"/shows/{_UUID}/?"), "show"),
     (re.compile(rf"/studio/{_UUID}/?"), "studio"),
     (re.compile(rf"/console/{_UUID}/?"), "console"),
-    (re.compile(r"/|/(products|account|orders|office)(/.*)?|/invite/?|/shows/?"), "shop"),
+    (re.compile(r"/|/(products|account|orders|office|auctions)(/.*)?|/invite/?|/shows/?"), "shop"),
 )
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"

@@ -1,18 +1,23 @@
 import { effect } from '@preact/signals';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api } from '../core/api.ts';
-import { money } from '../core/format.ts';
+import { moment, money } from '../core/format.ts';
 import { totals } from '../core/offer.ts';
 import type { Product, Variant } from '../core/types.ts';
 import { CheckoutSheet } from '../show/checkout-sheet.tsx';
 import { Outcome } from '../show/outcome.tsx';
 import { Button, LinkButton } from '../ui/button.tsx';
+import { Countdown } from '../ui/countdown.tsx';
 import { Choices, Stepper } from '../ui/field.tsx';
 import { Price, Stock, stockWords } from '../ui/money.tsx';
 import { Picture } from '../ui/picture.tsx';
 import { config, currency, me } from '../ui/session.ts';
 import { Failed } from '../ui/start.tsx';
-import { Skeleton } from '../ui/status.tsx';
+import { Badge, Skeleton } from '../ui/status.tsx';
+import { useSteady } from '../ui/steady.ts';
+import { useDerived } from '../ui/ticks.ts';
+import { Waitlist } from '../ui/waitlist.tsx';
+import { Counter } from './counter.ts';
 import { useLoaded } from './loaded.ts';
 import { Lost } from './lost.tsx';
 import { cardWords } from './order-parts.tsx';
@@ -32,6 +37,18 @@ export function ProductPage({ params }: PageProps) {
 
 function Shown({ product, onSold }: { product: Product; onSold: () => void }) {
   const till = useMemo(() => new Till(), []);
+  const latest = useRef(product);
+  latest.current = product;
+  const counter = useMemo(() => new Counter(till, () => turnsOf(latest.current)), [till]);
+  useEffect(() => counter.open(), [counter]);
+  useEffect(() => counter.ticks.poke(), [product]);
+  // What a flash price's end or a drop's opening made of it is the shop's to say; the page shows its clock's view meanwhile.
+  const turned = useDerived(() => turnsOf(product).filter((at) => at <= counter.now.value).length, [product, counter]);
+  useEffect(() => {
+    if (!turned) return;
+    const timer = setTimeout(onSold, 400 + 1200 * Math.random());
+    return () => clearTimeout(timer);
+  }, [turned]);
   useEffect(() => {
     void till.checkout.resume();
     // Who signs in halfway brings cards and addresses along.
@@ -46,7 +63,7 @@ function Shown({ product, onSold }: { product: Product; onSold: () => void }) {
       <Gallery product={product} />
       <div class="product-buy">
         <h1>{product.title}</h1>
-        <Offer product={product} till={till} />
+        <Offer product={product} till={till} counter={counter} />
         <Outcome store={till} />
         {product.description && <p class="product-words">{product.description}</p>}
         <Terms />
@@ -62,8 +79,27 @@ function useVariant(product: Product): [Variant | undefined, (id: string) => voi
   return [product.variants.find((variant) => variant.id === id) ?? product.variants[0], choose];
 }
 
-function Offer({ product, till }: { product: Product; till: Till }) {
-  const [variant, choose] = useVariant(product);
+/** Times at which something about it changes by itself. */
+const turnsOf = (product: Product): number[] =>
+  product.variants.flatMap(({ flash, drop }) => [flash?.ends_ms ?? [], drop?.state === 'scheduled' ? drop.opens_ms : []].flat());
+
+/** As it is sold now: a flash price that is over by the clock is no price any more. */
+function soldAs(variant: Variant, nowMs: number): Variant {
+  const { flash } = variant;
+  if (!flash || nowMs < flash.ends_ms) return flash?.buyer_limit ? { ...variant, buyer_limit: flash.buyer_limit } : variant;
+  return { ...variant, price_minor: flash.was_minor, compare_at_minor: null, flash: null };
+}
+
+/** Opened by the clock, before the shop was asked again: what is left is not known yet. */
+const opened = (variant: Variant, before: boolean): Variant =>
+  !before && variant.drop?.state === 'scheduled' ? { ...variant, available: Math.max(variant.available, variant.drop.units) } : variant;
+
+function Offer({ product, till, counter }: { product: Product; till: Till; counter: Counter }) {
+  const [asLoaded, choose] = useVariant(product);
+  const over = useDerived(() => !!asLoaded?.flash && counter.now.value >= asLoaded.flash.ends_ms, [asLoaded]);
+  const before = useDerived(() => asLoaded?.drop?.state === 'scheduled' && counter.now.value < asLoaded.drop.opens_ms, [asLoaded]);
+  const variant = asLoaded && soldAs(opened(asLoaded, before), over ? Number.POSITIVE_INFINITY : 0);
+  const steady = useSteady(variant?.price_minor);
   const [quantity, setQuantity] = useState(1);
   const most = variant ? Math.max(0, Math.min(variant.available, variant.buyer_limit || 99, 99)) : 0;
   useEffect(() => setQuantity((before) => Math.max(1, Math.min(before, most))), [most]);
@@ -81,8 +117,9 @@ function Offer({ product, till }: { product: Product; till: Till }) {
     <>
       <div class="row wrap product-price">
         <Price minor={variant.price_minor} compareAtMinor={variant.compare_at_minor ?? null} currency={currency.value} testid="price" />
-        <Stock available={variant.available} testid="stock" />
+        {!before && <Stock available={variant.available} testid="stock" />}
       </div>
+      <Occasion variant={variant} before={before} counter={counter} />
       {!plain && (
         <Choices
           legend="Choose"
@@ -93,22 +130,66 @@ function Offer({ product, till }: { product: Product; till: Till }) {
             value: option.id,
             label: option.title,
             note: stockWords(option.available) ?? money(option.price_minor, currency.value),
-            disabled: option.available <= 0,
           }))}
         />
       )}
+      {before ? (
+        <Button kind="buy" size="l" wide disabled testid="drop-wait">
+          Opens at {moment(variant.drop!.opens_ms, Date.now())}
+        </Button>
+      ) : most < 1 ? (
+        <Waitlist waiting={counter} variantId={variant.id} title={line.title} currency={currency.value} ahead={variant.drop?.waiting ?? 0} />
+      ) : (
       <div class="buy-row">
         {most > 1 && <Stepper label="Quantity" value={quantity} max={most} onValue={setQuantity} testid="quantity" />}
-        <Button kind="buy" size="l" disabled={most < 1} busy={checkout.busy} onClick={() => checkout.buy([line])} testid="buy">
-          {most < 1 ? 'Sold out' : `Buy now · ${money(line.unit_price_minor * quantity, currency.value)}`}
+        <Button kind="buy" size="l" busy={checkout.busy} onClick={() => steady() && checkout.buy([line])} testid="buy">
+          Buy now · {money(line.unit_price_minor * quantity, currency.value)}
         </Button>
       </div>
-      {checkout.ready.value && checkout.card.value && most > 0 && (
+      )}
+      {checkout.ready.value && checkout.card.value && most > 0 && !before && (
         <button type="button" class="pay-line" onClick={() => checkout.review([line])} data-testid="pay-line">
           {money(total.total_minor, currency.value)} with delivery, {cardWords(checkout.card.value)} to {checkout.address.value?.line1}. <u>Change</u>
         </button>
       )}
     </>
+  );
+}
+
+/** A flash price with its end, a drop with its opening. */
+function Occasion({ variant, before, counter }: { variant: Variant; before: boolean; counter: Counter }) {
+  const { flash, drop } = variant;
+  if (flash)
+    return (
+      <div class="feature-head" data-testid="flash">
+        <Badge tone="live" icon="tag">
+          Flash price
+        </Badge>
+        <span class="grow">{flash.buyer_limit ? `At most ${flash.buyer_limit} a person` : ''}</span>
+        <Countdown now={counter.now} until={flash.ends_ms} label="Flash price" testid="flash-left" />
+      </div>
+    );
+  if (!drop || drop.state === 'cancelled') return null;
+  return (
+    <div class="feature-head" data-testid="drop" data-before={before}>
+      <Badge tone="live">Drop</Badge>
+      <span class="grow">
+        {before ? (
+          <>
+            Opens for everyone at <b class="tabular">{moment(drop.opens_ms, Date.now())}</b>
+          </>
+        ) : (
+          `${drop.units} units`
+        )}
+        {drop.show_id && (
+          <>
+            {' '}
+            <a href={`/shows/${drop.show_id}`}>in the show</a>
+          </>
+        )}
+      </span>
+      {before && <Countdown now={counter.now} until={drop.opens_ms} label="Drop opens" testid="drop-left" />}
+    </div>
   );
 }
 

@@ -55,6 +55,7 @@ export const ROUTES: readonly Route[] = [
   { path: '/account', title: 'Account', load: async () => (await account()).Account },
   { path: '/account/:part', title: 'Account', load: async () => (await account()).Account },
   { path: '/orders/:id', title: 'Order', load: async () => (await import('./order.tsx')).OrderPage },
+  { path: '/auctions/:id', title: 'Bid book', load: async () => (await import('./auction.tsx')).AuctionPage },
   { path: '/office', title: 'Back office', load: async () => (await office()).Office },
   { path: '/office/:part', title: 'Back office', load: async () => (await office()).Office },
   { path: '/office/:part/:id', title: 'Back office', load: async () => (await office()).Office },

@@ -22,6 +22,7 @@ describe('routeOf', () => {
   it('finds the words before the placeholder', () => {
     expect(routeOf('/account/sign-in')?.route.title).toBe('Sign in');
     expect(routeOf('/account/cards')?.params).toEqual({ part: 'cards' });
+    expect(routeOf('/auctions/a1')?.params).toEqual({ id: 'a1' });
   });
   it('knows when there is nothing', () => {
     expect(routeOf('/nowhere')).toBeNull();
