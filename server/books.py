@@ -23,7 +23,7 @@ async def run(database_url: str, heads: Sequence[str], *, as_json: bool, out: Te
     if as_json:
         print(msgspec.json.encode(as_plain(report)).decode(), file=out)
     else:
-        _say(report, out)
+        say(report, out)
     return 0 if report.passed else 1
 
 
@@ -51,7 +51,8 @@ def as_plain(report: Report) -> dict[str, object]:
     }
 
 
-def _say(report: Report, out: TextIO) -> None:
+def say(report: Report, out: TextIO) -> None:
+    """The report for people: what fails and the heads on `out`, the verdict on stderr."""
     for fault in report.faults:
         print(f"FAILS  {fault}", file=out)
     for ledger, head in report.heads.items():

@@ -95,6 +95,35 @@ def verify(
     sys.exit(asyncio.run(run(_database_url(), head or [], as_json=as_json, out=sys.stdout)))
 
 
+@app.command()
+def backup(
+    keep: Annotated[int, typer.Option(min=1, help="How many copies to keep, with the WAL they need.")] = 7,
+) -> None:
+    """Copy PostgreSQL to HAWKER_BACKUP_DIR, to be wound forward to any later moment (deploy/backup.md)."""
+    from server.embedded import recovery
+
+    taken = asyncio.run(recovery.back_up(config.load(os.environ), _database_url(), keep))
+    print(f"Copied to {taken.path}.", file=sys.stderr)
+
+
+@app.command()
+def restore(
+    to: Annotated[
+        str, typer.Option(help="A moment, ISO 8601 with its zone; without it all that was archived.")
+    ] = "",
+) -> None:
+    """Wind the embedded PostgreSQL back to a moment, and prove the books. Stop `hawker up` first."""
+    from server.books import say
+    from server.embedded import recovery
+
+    _end_with_parent()
+    restored = asyncio.run(recovery.wind_back(config.load(os.environ), recovery.moment(to) if to else None))
+    for path in restored.aside:
+        print(f"What was there is kept at {path}.", file=sys.stderr)
+    say(restored.report, sys.stdout)
+    sys.exit(0 if restored.report.passed else 1)
+
+
 def _database_url() -> str:
     """HAWKER_DATABASE_URL, or the embedded PostgreSQL that `hawker up` runs below HAWKER_DATA_DIR."""
     from server.embedded import postgres

