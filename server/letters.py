@@ -84,6 +84,20 @@ def _receipt(values: Mapping[str, Any]) -> _Draft:
     )
 
 
+def _auction_won(values: Mapping[str, Any]) -> _Draft:
+    return _Draft(
+        f"You won the auction: order {values['number']} at {values['shop']}",
+        (
+            f"Hello {values['name']},",
+            f"your bid won. We charge your saved card for order {values['number']}.",
+            "If your bank asks you to confirm the payment, your order's page takes you there.",
+        ),
+        ("See your order", values["link"]),
+        _order_rows(values),
+        "If the payment fails, the next bidder in line gets it.",
+    )
+
+
 def _order_rows(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     currency = values["currency"]
     lines = tuple(
@@ -129,6 +143,7 @@ _DRAFTS: Mapping[str, Callable[[Mapping[str, Any]], _Draft]] = {
     "reset": _reset,
     "invitation": _invitation,
     "receipt": _receipt,
+    "auction_won": _auction_won,
     "shipped": _shipped,
     "refund": _refund,
 }

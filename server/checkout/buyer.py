@@ -58,6 +58,8 @@ class Buyer:
     async def cancel(self, order_id: OrderId, user_id: UserId) -> OrderView:
         """Call off an order that waits for its buyer. A payment that went through meanwhile wins."""
         order = await self.order(order_id, user_id)
+        if order.auction_id is not None:  # a winning bid binds
+            raise refusal("not_cancellable")
         match order.state:
             case OrderState.CANCELLED:
                 return view_of(order)
@@ -102,6 +104,8 @@ class Buyer:
             raise refusal("no_card")
         if order.state is not OrderState.DECLINED:
             raise refusal("not_declined")
+        if order.auction_id is not None:  # it is the next in line's by now
+            raise refusal("not_for_sale")
         await self._reserve(order, user_id)
         try:
             attempt = await self._write_retry(order_id, card, card_id)

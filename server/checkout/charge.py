@@ -77,6 +77,7 @@ class Charger:
             customer=record.customer_ref,
             payment_method=record.payment_method_ref,
             idempotency_key=record.idempotency_key,
+            off_session=record.off_session,
             metadata={"attempt": str(record.attempt)},
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.shop.orders import REFUNDABLE, OrderEvent, OrderState, step
+from server.shop.orders import REFUNDABLE, OrderEvent, OrderState, Step, step
 from server.shop.record import (
     NOTHING,
     AttemptChange,
@@ -25,6 +25,8 @@ from server.shop.settlement import (
     settlement,
 )
 from server.shop.stock import Movement
+
+WINNER_CONFIRMS_S = 120.0
 
 
 class NotPossible(Exception):
@@ -49,16 +51,31 @@ def settled(order: OrderRecord, attempt: int, answer: Answer, action_deadline_s:
         state=taken.to if taken else None,
         event=decision.event or ("extra_payment" if decision.refund_minor else None),
         detail=_detail(attempt, answer),
-        stock=taken.stock if taken else None,
+        stock=_where_to(order, taken),
         payment_intent_ref=answer.intent_ref if taken and isinstance(answer, Paid) else None,
         failure_code=answer.code if taken and isinstance(answer, Declined | Cancelled) else None,
         failure_message=answer.message if taken and isinstance(answer, Declined) else None,
-        action_deadline_s=action_deadline_s if taken and isinstance(answer, ActionNeeded) else None,
+        action_deadline_s=_deadline_s(order, action_deadline_s)
+        if taken and isinstance(answer, ActionNeeded)
+        else None,
         attempt=_attempt_change(attempt, decision, answer) if known else None,
         refund=_extra_refund(order, decision, answer),
         charged=_charged(decision, answer),
         news=_settled_news(order, taken.to) if taken else (),
     )
+
+
+def _deadline_s(order: OrderRecord, usual_s: float) -> float:
+    """Others wait for what a winner does not confirm."""
+    return usual_s if order.auction_id is None else min(usual_s, WINNER_CONFIRMS_S)
+
+
+def _where_to(order: OrderRecord, taken: Step | None) -> Movement | None:
+    """A unit that was won and is not paid for goes to the next in line, not on sale."""
+    if taken is None:
+        return None
+    won = order.auction_id is not None and taken.stock is Movement.RELEASE
+    return Movement.AWARD_BACK if won else taken.stock
 
 
 def _attempt_change(attempt: int, decision: Settlement, answer: Answer) -> AttemptChange | None:

@@ -33,6 +33,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     age_s: float
     payment_intent_ref: str | None = None
     client_secret: str | None = None
+    off_session: bool = False
 
 
 class RefundRecord(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class OrderRecord(msgspec.Struct, frozen=True):
     lines: list[LineRecord]
     attempts: list[AttemptRecord]
     refunds: list[RefundRecord]
+    auction_id: str | None = None
     drop_position: int | None = None
 
     @property

@@ -11,6 +11,13 @@ Every movement is written down; the sums of a variant's movements are its stock.
     release:  held      -> available  declined, cancelled
     return:   sold      -> available  refunded and put back on sale
     set:      (shop)    -> available  the producer counts again
+
+A unit that is up for auction is off sale, and goes from there to whoever won:
+
+    auction:      available -> (auction)  announced
+    auction_back: (auction) -> available  unsold, called off
+    award:        (auction) -> held       the winner is charged
+    award_back:   held      -> (auction)  declined: the next in line is
 """
 
 from __future__ import annotations
@@ -25,6 +32,10 @@ class Movement(StrEnum):
     SELL = "sell"
     RELEASE = "release"
     RETURN = "return"
+    AUCTION = "auction"
+    AUCTION_BACK = "auction_back"
+    AWARD = "award"
+    AWARD_BACK = "award_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +53,8 @@ DELTAS = {
     Movement.SELL: Delta(0, -1, 1),
     Movement.RELEASE: Delta(1, -1, 0),
     Movement.RETURN: Delta(1, 0, -1),
+    Movement.AUCTION: Delta(-1, 0, 0),
+    Movement.AUCTION_BACK: Delta(1, 0, 0),
+    Movement.AWARD: Delta(0, 1, 0),
+    Movement.AWARD_BACK: Delta(0, -1, 0),
 }

@@ -35,7 +35,7 @@ SELECT o.id::text, o.user_id::text, array_agg(l.variant_id::text ORDER BY l.vari
        array_agg(l.quantity ORDER BY l.variant_id) AS quantities,
        array_agg(l.flash_id::text ORDER BY l.variant_id) AS flashes
 FROM orders o JOIN order_lines l ON l.order_id = o.id
-WHERE o.state IN ('charging', 'action_needed') AND o.shop_id = $1
+WHERE o.state IN ('charging', 'action_needed') AND o.shop_id = $1 AND o.auction_id IS NULL
 GROUP BY o.id
 """
 

@@ -4,7 +4,7 @@ SELECT json_build_object(
   'first_name', CASE WHEN o.show_first_name THEN split_part(u.display_name, ' ', 1) END,
   'state', o.state, 'currency', o.currency, 'total_minor', o.total_minor, 'refunded_minor', o.refunded_minor,
   'payment_intent_ref', o.payment_intent_ref, 'failure_code', o.failure_code,
-  'failure_message', o.failure_message, 'drop_position', o.drop_position,
+  'failure_message', o.failure_message, 'auction_id', o.auction_id, 'drop_position', o.drop_position,
   'lines', (SELECT json_agg(json_build_object('variant_id', l.variant_id, 'title', l.title,
               'variant_title', l.variant_title, 'quantity', l.quantity, 'flash_id', l.flash_id) ORDER BY l.position)
             FROM order_lines l WHERE l.order_id = o.id),
@@ -12,6 +12,7 @@ SELECT json_build_object(
                  'idempotency_key', a.idempotency_key, 'customer_ref', a.customer_ref,
                  'payment_method_ref', a.payment_method_ref, 'amount_minor', a.amount_minor, 'tries', a.tries,
                  'age_s', extract(epoch FROM now() - a.created_at), 'client_secret', a.client_secret,
+                 'off_session', a.off_session,
                  'payment_intent_ref', a.payment_intent_ref) ORDER BY a.attempt)
                FROM payment_attempts a WHERE a.order_id = o.id),
   'refunds', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'amount_minor', r.amount_minor,

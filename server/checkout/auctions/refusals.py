@@ -1,0 +1,26 @@
+"""Why a command about an auction is not carried out, for people."""
+
+from __future__ import annotations
+
+from overlay.ports import Refusal
+
+_REASONS = {
+    "no_such_auction": "There is no such auction.",
+    "bid_too_low": "Somebody bids more already. Offer more.",
+    "auction_closed": "This auction takes no bids now.",
+    "card_needed": "Save a card first: it is only charged if you win.",
+    "address_needed": "Add a delivery address first.",
+    "staff_may_not_bid": "Who works for the shop can't bid in its auctions.",
+    "misbid_over": "This bid can't be taken back any more.",
+    "not_in_show": "This product is not in the show's run-of-show.",
+    "not_enough_stock": "There is no unit left to put up for auction.",
+    "wrong_state": "The show or the auction is not in a state that allows this.",
+    "not_signed_in": "Sign in to bid.",
+}
+
+
+def refusal(code: str, *, least_minor: int = 0) -> Refusal:
+    reason = _REASONS[code]
+    if least_minor:
+        reason = f"{reason} The least is {least_minor} (minor units)."
+    return Refusal(code, reason)
