@@ -123,6 +123,8 @@ class Buyer:
             change = retried(locked.record, *card, card_id)
             if await locked.over_limit():
                 raise NotPossible("buyer_limit", "")
+            if barred := await locked.barred():
+                raise NotPossible(barred, "")
             await locked.write(change)
             return locked.record.newest.attempt + 1
 

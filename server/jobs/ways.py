@@ -14,7 +14,10 @@ PROMPT_S = 0.1  # rooms hear within 200 ms
 
 
 def ways_jobs(ways: Ways) -> list[Job]:
-    return [Job("flash", ways.flash_sales.end_due, PROMPT_S)]
+    return [
+        Job("flash", ways.flash_sales.end_due, PROMPT_S),
+        Job("drops", ways.drops.advance, PROMPT_S),
+    ]
 
 
 def ways_news(ways: Ways) -> Mapping[str, Handler]:
@@ -23,4 +26,7 @@ def ways_news(ways: Ways) -> Mapping[str, Handler]:
     async def flash(row: OutboxRow) -> None:
         await ways.flash_sales.tell(row.payload)
 
-    return {"flash": each(flash)}
+    async def drop(row: OutboxRow) -> None:
+        await ways.drops.tell(row.payload)
+
+    return {"flash": each(flash), "drop": each(drop)}

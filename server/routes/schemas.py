@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
 from server.media import Picture
@@ -66,7 +67,31 @@ class Image(View, frozen=True):
     height: int
 
 
-class Variant(View, frozen=True):
+class Flash(View, frozen=True):
+    """A price with an end; `was_minor` is the usual one. Times in Unix ms; `buyer_limit` 0: no own one."""
+
+    flash_id: str
+    price_minor: int
+    was_minor: int
+    starts_ms: int
+    ends_ms: int
+    buyer_limit: int
+
+
+class Drop(View, frozen=True):
+    """Units that can be bought from `opens_ms` on. `waiting` people are on the waitlist."""
+
+    drop_id: str
+    state: str
+    opens_ms: int
+    units: int
+    waiting: int
+    show_id: str | None
+
+
+class Variant(View, frozen=True, omit_defaults=True):
+    """`price_minor` is what it costs now, at its flash price while one runs."""
+
     id: str
     title: str
     sku: str
@@ -74,6 +99,8 @@ class Variant(View, frozen=True):
     compare_at_minor: int | None
     buyer_limit: int
     available: int
+    flash: Flash | None = None
+    drop: Drop | None = None
 
 
 class Product(View, frozen=True):
@@ -99,7 +126,15 @@ def image_url(image_id: str, width: int = 640) -> str:
 
 def variant_view(row: catalogue.Variant) -> Variant:
     return Variant(
-        row.id, row.title, row.sku, row.price_minor, row.compare_at_minor, row.buyer_limit, row.available
+        row.id,
+        row.title,
+        row.sku,
+        row.price_minor,
+        row.compare_at_minor,
+        row.buyer_limit,
+        row.available,
+        flash=msgspec.convert(row.flash, Flash, from_attributes=True) if row.flash else None,
+        drop=msgspec.convert(row.drop, Drop, from_attributes=True) if row.drop else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 Theory: until `opens_ms` nobody can reserve the variant; from then on everybody can, without anybody having to
 do anything at that moment: gate and database compare with their own clocks. The states say what the rooms are
-told, and follow what is already true:
+told, and follow what is already true (`due`):
 
     scheduled --opened-->    open          the clock has passed opens_ms
     open      --ran_out-->   sold_out      nothing is left to be taken by the crowd
@@ -49,12 +49,20 @@ def wait_ms(state: DropState, opens_ms: int, now_ms: int) -> int:
     return max(0, opens_ms - now_ms) if state is not DropState.CANCELLED else 0
 
 
-def due(state: DropState, opens_ms: int, for_crowd: int, now_ms: int) -> DropState:
-    """The state that is true now. `for_crowd`: units anybody may take, 0 while people wait for them."""
+def due(state: DropState, opens_ms: int, now_ms: int, *, available: int, waiting: bool) -> DropState:
+    """The state that is true now. `waiting`: there are people on the waitlist."""
     if state is DropState.SCHEDULED and now_ms >= opens_ms:
         state = STEPS[state, DropEvent.OPENED]
-    if state is DropState.OPEN and for_crowd <= 0:
+    if state is DropState.OPEN and available <= 0:
         return STEPS[state, DropEvent.RAN_OUT]
-    if state is DropState.SOLD_OUT and for_crowd > 0:
+    if state is DropState.SOLD_OUT and available > 0 and not waiting:
         return STEPS[state, DropEvent.CAME_BACK]
     return state
+
+
+def line_rules(state: DropState | None) -> bool:
+    """Whether units belong to those who wait, if there are any; None: the variant is in no drop.
+
+    A drop is for everyone until it has sold out: a line from before sleeps until then.
+    """
+    return state in (None, DropState.SOLD_OUT)

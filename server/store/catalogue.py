@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from server.problems import Problem
 from server.store.pool import Connection
-from server.store.rows import new_id, plain, row, touched
+from server.store.rows import new_id, plain, touched
 
 PAGE = 50
 
@@ -24,7 +24,31 @@ class ImageView(Struct, frozen=True):
     height: int
 
 
+class FlashOn(Struct, frozen=True):
+    """A flash price that runs. `was_minor` is the usual price; times in Unix ms; `buyer_limit` 0: none."""
+
+    flash_id: str
+    price_minor: int
+    was_minor: int
+    starts_ms: int
+    ends_ms: int
+    buyer_limit: int
+
+
+class DropOn(Struct, frozen=True):
+    """The drop that a variant is in. `waiting` people are on its waitlist."""
+
+    drop_id: str
+    state: str
+    opens_ms: int
+    units: int
+    waiting: int
+    show_id: str | None
+
+
 class Variant(Struct, frozen=True):
+    """`price_minor` is what it costs now; while a flash price runs, `compare_at_minor` is the usual price."""
+
     id: str
     product_id: str
     title: str
@@ -33,6 +57,8 @@ class Variant(Struct, frozen=True):
     compare_at_minor: int | None
     buyer_limit: int
     available: int
+    flash: FlashOn | None = None
+    drop: DropOn | None = None
 
 
 class Product(Struct, frozen=True):
@@ -48,9 +74,22 @@ class Product(Struct, frozen=True):
 
 
 _VARIANT = """
-    SELECT v.id, v.product_id, v.title, v.sku, v.price_minor, v.compare_at_minor, v.buyer_limit,
-           coalesce(k.available, 0) AS available
+    SELECT v.id, v.product_id, v.title, v.sku, least(v.price_minor, f.price_minor) AS price_minor,
+           CASE WHEN f.id IS NULL THEN v.compare_at_minor ELSE v.price_minor END AS compare_at_minor,
+           v.buyer_limit, coalesce(k.available, 0) AS available,
+           CASE WHEN f.id IS NOT NULL THEN jsonb_build_object('flash_id', f.id,
+             'price_minor', least(v.price_minor, f.price_minor), 'was_minor', v.price_minor,
+             'starts_ms', (extract(epoch FROM f.starts_at) * 1000)::bigint,
+             'ends_ms', (extract(epoch FROM f.ends_at) * 1000)::bigint,
+             'buyer_limit', f.buyer_limit) END AS flash,
+           CASE WHEN d.id IS NOT NULL THEN jsonb_build_object('drop_id', d.id,
+             'state', CASE WHEN d.state <> 'scheduled' OR d.opens_at > now() THEN d.state ELSE 'open' END,
+             'opens_ms', (extract(epoch FROM d.opens_at) * 1000)::bigint, 'units', d.units,
+             'show_id', d.show_id, 'waiting', (SELECT count(*) FROM waitlist w
+               WHERE w.variant_id = v.id AND w.state = 'waiting')) END AS drop
     FROM variants v LEFT JOIN stock k ON k.variant_id = v.id
+    LEFT JOIN flash_prices f ON f.variant_id = v.id AND f.over_at IS NULL AND f.ends_at > now()
+    LEFT JOIN drops d ON d.variant_id = v.id AND d.over_at IS NULL
 """
 
 
@@ -121,8 +160,14 @@ def _product(head: dict[str, Any], images: list[dict[str, Any]], variants: list[
     return Product(
         **{**head, "tags": tuple(head["tags"])},
         images=tuple(ImageView(i["id"], i["alt"], i["width"], i["height"]) for i in images),
-        variants=tuple(Variant(**v) for v in variants),
+        variants=tuple(map(_variant, variants)),
     )
+
+
+def _variant(fields: dict[str, Any]) -> Variant:
+    flash, drop = fields["flash"], fields["drop"]
+    ways = {"flash": FlashOn(**flash) if flash else None, "drop": DropOn(**drop) if drop else None}
+    return Variant(**fields | ways)
 
 
 async def product(db: Connection, product_id: str) -> Product | None:
@@ -209,7 +254,7 @@ async def variant(db: Connection, shop_id: str, variant_id: str) -> Variant | No
         shop_id,
         variant_id,
     )
-    return row(Variant, record)
+    return None if record is None else _variant(plain(record))
 
 
 async def add_variant(db: Connection, product_id: str, fields: dict[str, Any]) -> str:

@@ -3,7 +3,8 @@ row as orders are written, so no order is at a price that was over before it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -12,7 +13,7 @@ from server.shop.changes import NotPossible
 from server.shop.flash import Flash, Over, ended, problem
 from server.shop.ids import canonical
 from server.store.database import Database
-from server.store.for_sale import SHOWS_OF_V, lock_for_sale, terms_moved
+from server.store.for_sale import SHOWS_OF_V, lock_for_sale, lock_stock, terms_moved
 from server.store.pool import Connection, Pool
 from server.store.rows import audit, new_id, tell
 
@@ -132,9 +133,12 @@ class FlashStore:
             condition = "f.variant_id = ANY($1::uuid[]) AND f.over_at IS NULL AND f.ends_at > now()"
             return await _rows(connection, condition, list(variant_ids))
 
-    async def get(self, flash_id: str) -> FlashRow | None:
-        async with self._database.connection() as connection:
-            return next(iter(await _rows(connection, "f.id = $1", flash_id)), None)
+    @asynccontextmanager
+    async def telling(self, flash_id: str) -> AsyncIterator[FlashRow | None]:
+        """A flash price that doesn't change while it is told of, so that what is told last is what is so."""
+        async with self._database.transaction() as connection:
+            await connection.execute("SELECT FROM flash_prices WHERE id = $1 FOR NO KEY UPDATE", flash_id)
+            yield next(iter(await _rows(connection, "f.id = $1", flash_id)), None)
 
 
 async def _rows(connection: Connection, condition: str, argument: object) -> list[FlashRow]:
@@ -158,12 +162,11 @@ def _row(record: asyncpg.Record) -> FlashRow:
 
 async def _locked(connection: Connection, flash_id: str | None) -> FlashRow | None:
     """A flash price, read under the lock of its variant's stock row."""
-    variant = await connection.fetchval(
-        "SELECT s.variant_id FROM stock s JOIN flash_prices f USING (variant_id) WHERE f.id = $1"
-        " FOR UPDATE OF s",
-        flash_id,
-    )
-    return next(iter(await _rows(connection, "f.id = $1", flash_id)), None) if variant else None
+    variant = await connection.fetchval("SELECT variant_id FROM flash_prices WHERE id = $1", flash_id)
+    if variant is None:
+        return None
+    await lock_stock(connection, str(variant))
+    return (await _rows(connection, "f.id = $1", flash_id))[0]
 
 
 async def _end(connection: Connection, flash: Flash, why: Over, now_ms: int, key: str | None) -> bool:

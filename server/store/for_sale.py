@@ -7,7 +7,7 @@ from msgspec import Struct
 from server.shop.changes import NotPossible
 from server.shop.ids import canonical
 from server.store.pool import Connection
-from server.store.rows import row
+from server.store.rows import row, tell
 
 _LOCK = """
 SELECT p.shop_id, v.id AS variant_id, v.price_minor, s.available,
@@ -56,3 +56,29 @@ async def terms_moved(connection: Connection, variant_id: str) -> None:
     await connection.execute(
         "UPDATE stock SET version = version + 1, updated_at = now() WHERE variant_id = $1", variant_id
     )
+
+
+async def lock_stock(connection: Connection, variant_id: str) -> None:
+    await connection.execute("SELECT FROM stock WHERE variant_id = $1 FOR UPDATE", variant_id)
+
+
+async def set_available(
+    connection: Connection, variant_id: str, before: int, available: int, actor_id: str | None
+) -> int:
+    """Set what can be taken, as the shop, in a stock row that is locked; by how much it moved."""
+    await connection.execute(
+        "UPDATE stock SET available = $2, version = version + 1, updated_at = now() WHERE variant_id = $1",
+        variant_id,
+        available,
+    )
+    if available != before:
+        await connection.execute(
+            "INSERT INTO stock_movements"
+            " (variant_id, kind, available_delta, held_delta, sold_delta, actor_id)"
+            " VALUES ($1, 'set', $2, 0, 0, $3)",
+            variant_id,
+            available - before,
+            actor_id,
+        )
+        await tell(connection, "stock", {"variant_id": variant_id})
+    return available - before

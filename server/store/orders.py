@@ -11,6 +11,7 @@ import msgspec
 import uuid_utils
 
 from server.checkout.ports import StockShort
+from server.shop.flash import SECOND_CARD_GRACE_S
 from server.shop.ids import OrderId
 from server.shop.record import AttemptChange, Change, NewAttempt, NewRefund, OrderRecord
 from server.shop.settlement import AttemptState
@@ -79,6 +80,26 @@ WHERE l.order_id = $1 AND v.buyer_limit > 0 AND v.buyer_limit < l.quantity + (
 """
 
 
+# Why lines can't be held again: not open, kept for those who wait, at a flash price that is over for too long
+# or that the buyer has had enough of. $1 order, $2 buyer, $3 how many seconds a flash price outlives its end.
+_BARRED = """
+SELECT CASE
+  WHEN d.opens_at > statement_timestamp() THEN 'not_open_yet'
+  WHEN coalesce(d.state = 'sold_out', true)
+    AND EXISTS (SELECT FROM waitlist w WHERE w.variant_id = l.variant_id AND w.state = 'waiting')
+    THEN 'sold_out'
+  WHEN least(f.over_at, f.ends_at) + make_interval(secs => $3) < statement_timestamp() THEN 'price_changed'
+  WHEN f.buyer_limit > 0 AND f.buyer_limit < l.quantity + (
+    SELECT coalesce(sum(k.quantity), 0) FROM order_lines k JOIN orders o ON o.id = k.order_id
+    WHERE k.flash_id = f.id AND o.user_id = $2 AND o.id <> $1
+      AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')) THEN 'buyer_limit'
+  END AS code
+FROM order_lines l LEFT JOIN drops d ON d.variant_id = l.variant_id AND d.over_at IS NULL
+LEFT JOIN flash_prices f ON f.id = l.flash_id
+WHERE l.order_id = $1 ORDER BY l.position
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class LockedOrder:
     """An order that nobody else can change until the transaction ends."""
@@ -119,6 +140,13 @@ class LockedOrder:
         await self.connection.execute(LOCK_STOCK, lines)
         found = await self.connection.fetch(_OVER_LIMIT, self.record.id, self.record.user_id)
         return bool(found)
+
+    async def barred(self) -> str | None:
+        """The code of what keeps the order's lines from being held again, under the lock of their stock."""
+        found = await self.connection.fetch(
+            _BARRED, self.record.id, self.record.user_id, float(SECOND_CARD_GRACE_S)
+        )
+        return next((row["code"] for row in found if row["code"]), None)
 
     async def refunded(self, refund_id: str, refund_ref: str) -> None:
         """The provider carried the refund out."""

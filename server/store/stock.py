@@ -21,7 +21,8 @@ _TRUTH_ROWS = """
 SELECT s.variant_id::text, s.available, v.buyer_limit, s.version, d.id::text AS drop_id,
        (extract(epoch FROM d.opens_at) * 1000)::bigint AS opens_ms, f.id::text AS flash_id,
        f.buyer_limit AS flash_limit, (extract(epoch FROM f.ends_at) * 1000)::bigint AS flash_ends_ms,
-       EXISTS (SELECT FROM waitlist w WHERE w.variant_id = s.variant_id AND w.state = 'waiting') AS waiting,
+       coalesce(d.state = 'sold_out', true)
+         AND EXISTS (SELECT FROM waitlist w WHERE w.variant_id = v.id AND w.state = 'waiting') AS waiting,
        coalesce((SELECT max(o.drop_position) FROM orders o WHERE o.drop_id = d.id), 0)::bigint AS position
 FROM stock s JOIN variants v ON v.id = s.variant_id JOIN products p ON p.id = v.product_id
 LEFT JOIN drops d ON d.variant_id = s.variant_id AND d.over_at IS NULL

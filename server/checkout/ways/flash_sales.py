@@ -78,18 +78,21 @@ class FlashSales:
 
     async def tell(self, payload: Mapping[str, str]) -> None:
         """The outbox's word that a flash price began or ended: what is so by now."""
-        row = await self._store.get(payload["flash_id"])
-        if row is not None:
-            await self._tell(row)
+        await self._tell(payload["flash_id"])
 
     async def _told(self, rows: Iterable[FlashRow]) -> None:
         # What ended before what began: the room holds one flash price a variant.
         in_order = sorted(rows, key=lambda row: row.flash.over is None)
         await at_once(*(self._announcer.gate(row.shop_id, row.flash.variant_id) for row in in_order[-1:]))
         for row in in_order:
-            await at_once(self._tell(row))
+            await at_once(self._tell(row.flash.id))
 
-    async def _tell(self, row: FlashRow) -> None:
+    async def _tell(self, flash_id: str) -> None:
+        async with self._store.telling(flash_id) as row:
+            if row is not None:
+                await self._tell_row(row)
+
+    async def _tell_row(self, row: FlashRow) -> None:
         flash = row.flash
         if flash.over is None:
             started = FlashStarted(n=0, at_ms=self._clock(), flash=view(row))

@@ -9,8 +9,12 @@ from redis.asyncio import Redis
 
 from overlay.log import ShowLog
 from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.ports import Gate
+from server.checkout.selling import Counter
 from server.checkout.ways.announcer import Announcer
+from server.checkout.ways.drops import Drops
 from server.checkout.ways.flash_sales import FlashSales
+from server.store.drops import DropStore
 from server.store.flash import FlashStore
 from server.store.pool import Pool
 
@@ -18,11 +22,18 @@ from server.store.pool import Pool
 @dataclass(frozen=True, slots=True)
 class Ways:
     flash_sales: FlashSales
+    drops: Drops
+
+    def counters(self) -> tuple[Counter, ...]:
+        return (self.flash_sales, self.drops)
 
 
-def ways_parts(pool: Pool, redis: Redis, gatekeeper: Gatekeeper) -> Ways:
+def ways_parts(pool: Pool, redis: Redis, gate: Gate, gatekeeper: Gatekeeper) -> Ways:
     announcer = Announcer(ShowLog(redis), redis, gatekeeper)
-    return Ways(flash_sales=FlashSales(FlashStore(pool), announcer, _now_ms))
+    return Ways(
+        flash_sales=FlashSales(FlashStore(pool), announcer, _now_ms),
+        drops=Drops(pool, DropStore(pool), gate, announcer, _now_ms),
+    )
 
 
 def _now_ms() -> int:

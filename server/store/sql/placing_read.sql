@@ -9,7 +9,8 @@ SELECT json_build_object(
                THEN (extract(epoch FROM d.opens_at) * 1000)::bigint END AS opens_ms,
              CASE WHEN f.id IS NOT NULL THEN json_build_object('id', f.id, 'price_minor', f.price_minor,
                'buyer_limit', f.buyer_limit) END AS flash,
-             EXISTS (SELECT FROM waitlist w WHERE w.variant_id = v.id AND w.state = 'waiting') AS waiting
+             coalesce(d.state = 'sold_out', true)
+               AND EXISTS (SELECT FROM waitlist w WHERE w.variant_id = v.id AND w.state = 'waiting') AS waiting
       FROM variants v JOIN products p ON p.id = v.product_id JOIN stock s ON s.variant_id = v.id
       LEFT JOIN drops d ON d.variant_id = v.id AND d.over_at IS NULL
       LEFT JOIN flash_prices f ON f.variant_id = v.id AND f.over_at IS NULL

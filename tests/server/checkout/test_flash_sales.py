@@ -172,6 +172,29 @@ async def test_a_limited_flash_price_is_not_passed_by_taps_at_one_moment(world: 
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 2
 
 
+@pytest.mark.parametrize(("over_s", "code"), [(-200, None), (-400, "price_changed")])
+async def test_a_second_card_keeps_the_price_for_a_short_while(
+    world: World, over_s: int, code: str | None
+) -> None:
+    variant, user = await world.variant(9), await world.person("generic_decline")
+    await start(world, variant)
+    order = await bought(world, variant, price=600, user=user)
+    await world.queue.idle()
+    await world.pool.execute(
+        "UPDATE flash_prices SET starts_at = now() - interval '1 h',"
+        " ends_at = now() + make_interval(secs => $2) WHERE variant_id = $1",
+        variant,
+        over_s,
+    )
+    card = await world.card(user, "paid")
+    if code is None:
+        assert (await world.buyer.retry(order, user, card)).state == "charging"
+        return
+    with pytest.raises(Refusal) as caught:
+        await world.buyer.retry(order, user, card)
+    assert caught.value.code == code
+
+
 async def test_a_lower_usual_price_is_what_is_charged(world: World) -> None:
     variant = await world.variant(5)
     await start(world, variant)
