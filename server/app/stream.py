@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import secrets
 import time
 from collections.abc import Callable
@@ -89,8 +91,16 @@ def _as_registered(settings: Settings) -> media.Node:
     )
 
 
+def _lift_file_limit() -> None:
+    """Each viewer holds a connection for its events; what a shell allows (often 1024) is too few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def run(settings: Settings, ready: Callable[[], None]) -> None:
     """Serve until cancelled, then drain."""
+    _lift_file_limit()
     redis = open_redis(settings.redis_url, connections=settings.redis_pool)
     registry, tickets = NodeRegistry(redis), Tickets(redis)
     news = News(_as_registered(settings), registry, ShowLog(redis))

@@ -96,7 +96,7 @@ async def _start_roles(home: Box, addresses: Addresses) -> Seeded:
         "HAWKER_PROGRAMME_URL": seeded.programme.url,
         "HAWKER_PROGRAMME_TOKEN": seeded.programme.token,
     }
-    await home.supervisor.start(home.started(home.program("programme", None, **target)))
+    await home.supervisor.start(home.started(home.program("programme", None, target)))
     home.supervisor.follow("stream", "programme")  # rather than wait for its session's consent to run out
     return seeded
 

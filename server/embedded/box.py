@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from server.embedded import data_directory
 from server.embedded.data_directory import DataDirectory
 from server.embedded.errors import StartError
 from server.embedded.ports import Port
-from server.embedded.program import Health, Program
+from server.embedded.program import STOP_S, Health, Program
 from server.embedded.progress import Progress
 from server.embedded.stores import StoreUrls, start_stores
 from server.embedded.supervisor import Running, Start, Supervisor
@@ -99,21 +100,31 @@ class Box:
             "HAWKER_DATA_DIR": str(self.directory.path),
         }
 
-    def program(self, role: str, health: Health | None, **more: str) -> Program:
-        """`python -m server ROLE` in this box; without `health` it makes a file once it is ready."""
+    def program(
+        self,
+        role: str,
+        health: Health | None,
+        more: Mapping[str, str] = MappingProxyType({}),
+        *,
+        name: str = "",
+        stop_s: float = STOP_S,
+    ) -> Program:
+        """`python -m server ROLE` in this box; without `health` it makes a file once it is ready. It is told
+        `more` beside the box's environment; `name` is for one of several of a role."""
         ready = None if health else self.directory.path / f"{role}.ready"
         env = {**self.role_environment(), **more, **({"HAWKER_READY_FILE": str(ready)} if ready else {})}
         return Program(
-            role,
+            name or role,
             [sys.executable, "-m", "server", role],
             env,
-            self.directory.logs / f"{role}.log",
+            self.directory.logs / f"{name or role}.log",
             health,
             ready,
             keep_fds=[self.directory.lock],
+            stop_s=stop_s,
         )
 
-    def started(self, program: Program) -> tuple[str, Start]:
+    def started(self, program: Program, title: str = "") -> tuple[str, Start]:
         """The program as the supervisor takes it; its first start is shown as a step."""
         shown = False
 
@@ -122,7 +133,7 @@ class Box:
             if shown:
                 return await program.start()
             shown = True
-            with self.progress.step(TITLES.get(program.name, program.name)):
+            with self.progress.step(title or TITLES.get(program.name, program.name)):
                 return await program.start()
 
         return program.name, start

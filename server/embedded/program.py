@@ -13,6 +13,7 @@ from pathlib import Path
 from server.embedded import child
 from server.embedded.errors import StartError, failed_start
 
+STOP_S = 10.0
 _READY_S = 120.0
 _PROBE_S = 5.0
 _POLL_S = 0.05
@@ -41,7 +42,7 @@ class Program:
     health: Health | None = None
     ready_file: Path | None = None
     keep_fds: Sequence[int] = ()
-    stop_s: float = 10.0
+    stop_s: float = STOP_S
     ready_s: float = _READY_S
 
     async def start(self) -> Running:
