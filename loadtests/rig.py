@@ -111,10 +111,11 @@ class Rig:
                 "HAWKER_NODE_ID": role.name,
                 **dict(role.env),
             }
-            program = self.box.program(role.role, Health("127.0.0.1", role.port), **env)
+            program = self.box.program(role.role, Health("127.0.0.1", role.port))
             argv = [sys.executable, "-m", *role.argv] if role.argv else program.argv
             log = self.box.directory.logs / f"{role.name}.log"
-            programs.append(self.box.started(replace(program, name=role.name, argv=argv, log=log)))
+            own = replace(program, name=role.name, argv=argv, log=log, env={**program.env, **env})
+            programs.append(self.box.started(own))
         await self.box.supervisor.start(*programs)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ async def test_it_speaks_to_the_clients_database(redis_url: str) -> None:
 
 async def test_an_error_reply_is_its_callers_alone(redis_url: str) -> None:
     async with open_redis(redis_url) as redis, linked(Address.of(redis)) as link:
-        calls = link.call("FCALL", "nothing", 0), link.call("PING")
+        calls: list[Any] = [link.call("FCALL", "nothing", 0), link.call("PING")]
         bad, good = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(bad, ReplyError)
     assert "Function not found" in str(bad)
