@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 OPEN = {"charging", "action_needed"}
 KEPT = {"paid", "fulfilled"}
 ENDED_BADLY = {"declined", "cancelled"}
+OFFERS = {"offer", "offer_back"}
 TIMEOUT_S = 60.0
 
 
@@ -83,7 +84,8 @@ class Books:
     movements: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
     customers: dict[str, str]
-    payments: list[dict[str, Any]] | None
+    payments: list[dict[str, Any]]
+    offers: list[dict[str, Any]]
     intents: list[Intent] | None = None
     told: list[Told] = field(default_factory=list)
 
@@ -139,6 +141,8 @@ _TABLES = {
     "movements": "SELECT id, variant_id::text, kind, available_delta, held_delta, sold_delta,"
     " order_id::text FROM stock_movements ORDER BY id",
     "attempts": "SELECT order_id::text, attempt, state FROM payment_attempts",
+    "payments": "SELECT id, order_id::text, kind, payment_intent_ref, refund_ref, amount_minor FROM payments",
+    "offers": "SELECT variant_id::text, offered FROM waitlist WHERE state = 'offered'",
     "customers": "SELECT user_id::text, customer_ref FROM payment_customers",
 }
 
@@ -147,8 +151,6 @@ async def open_books(connection: Connection) -> Books:
     """All that is looked at, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         rows = {name: [dict(r) for r in await connection.fetch(sql)] for name, sql in _TABLES.items()}
-        kept = await connection.fetchval("SELECT to_regclass('payments') IS NOT NULL")
-        payments = [dict(r) for r in await connection.fetch(_PAYMENTS)] if kept else None
     return Books(
         orders={row["id"]: row for row in rows["orders"]},
         lines=_grouped(rows["lines"]),
@@ -158,13 +160,9 @@ async def open_books(connection: Connection) -> Books:
         movements=rows["movements"],
         attempts=rows["attempts"],
         customers={row["customer_ref"]: row["user_id"] for row in rows["customers"]},
-        payments=payments,
+        payments=rows["payments"],
+        offers=rows["offers"],
     )
-
-
-_PAYMENTS = (
-    "SELECT id, order_id::text, kind, payment_intent_ref, refund_ref, amount_minor FROM payments ORDER BY id"
-)
 
 
 def _grouped(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -209,7 +207,7 @@ def _stock(books: Books) -> Iterator[Violation]:
         if row != sums:
             yield Violation("stock_broken", f"stock {variant}", f"its movements' sums {sums}", str(row))
         if (held[variant], sold[variant]) != row[1:]:
-            expected = f"held {held[variant]}, sold {sold[variant]} (the orders)"
+            expected = f"held {held[variant]}, sold {sold[variant]} (orders and offers)"
             yield Violation("stock_broken", f"stock {variant}", expected, f"held {row[1]}, sold {row[2]}")
         if held[variant] + sold[variant] > put_on_sale[variant]:
             found = f"{held[variant] + sold[variant]} promised"
@@ -227,6 +225,8 @@ def _units(books: Books) -> tuple[Counter[str], Counter[str]]:
                 held[line["variant_id"]] += line["quantity"]
             elif order["state"] in KEPT or (order["state"] == "refunded" and not books.restocked(order_id)):
                 sold[line["variant_id"]] += line["quantity"]
+    for offer in books.offers:  # set aside for who is next on the waitlist
+        held[offer["variant_id"]] += offer["offered"]
     return held, sold
 
 
@@ -236,7 +236,7 @@ def _units(books: Books) -> tuple[Counter[str], Counter[str]]:
 def _orders(books: Books) -> Iterator[Violation]:
     moved: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for m in books.movements:
-        if m["order_id"]:
+        if m["order_id"] and m["kind"] not in OFFERS:
             moved[m["order_id"], m["variant_id"]][0] += m["held_delta"]
             moved[m["order_id"], m["variant_id"]][1] += m["sold_delta"]
     for order_id, order in books.orders.items():
@@ -376,8 +376,6 @@ def _buyers(books: Books, at_rest: bool) -> Iterator[Violation]:
 
 def _ledger(books: Books) -> Iterator[Violation]:
     """The database's own ledger of money against its orders and refunds."""
-    if books.payments is None:
-        return
     charged: dict[str, list[dict[str, Any]]] = defaultdict(list)
     back: Counter[str] = Counter()
     for entry in books.payments:

@@ -30,6 +30,7 @@ _SUMS = tuple(
         "order_payment",
         "refunds",
         "attempts",
+        "offers",
         "stock",
     )
 )

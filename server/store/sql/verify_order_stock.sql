@@ -9,7 +9,8 @@ WITH due AS (
   FROM order_lines l JOIN orders o ON o.id = l.order_id
 ), moved AS (
   SELECT order_id, variant_id, sum(held_delta) AS held, sum(sold_delta) AS sold, max(held_delta) AS most
-  FROM stock_movements WHERE order_id IS NOT NULL GROUP BY order_id, variant_id
+  FROM stock_movements WHERE order_id IS NOT NULL AND kind NOT IN ('offer', 'offer_back')
+  GROUP BY order_id, variant_id
 )
 SELECT CASE WHEN d.quantity = m.most OR m.most IS NULL THEN 'orders' ELSE 'order_lines' END AS "table",
        CASE WHEN d.quantity = m.most OR m.most IS NULL THEN order_id::text
