@@ -134,9 +134,10 @@ class LightPeer(asyncio.DatagramProtocol):
         self._tx: Any = None
         self._rx: Any = None
 
-    async def join(self, ticket: str, **options: Any) -> LightPeer:
+    async def join(self, ticket: str, *, kind: str = "", **options: Any) -> LightPeer:
         """Offer, answer, ICE, DTLS; returns connected, or with `status` and `problem` when refused."""
-        kind, direction = ("whip", "sendonly") if ticket.startswith("publish") else ("whep", "recvonly")
+        kind = kind or ("whip" if ticket.startswith("publish") else "whep")
+        direction = "sendonly" if kind == "whip" else "recvonly"
         assert self.context is not None
         text = offer(direction, self.context.fingerprint[1], **options)
         await self.post(kind, ticket, text)
