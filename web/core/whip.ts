@@ -9,6 +9,7 @@
 import { MediaLink } from './media-link.ts';
 import { Backoff, preferCodecs } from './media.ts';
 import type { Problem } from './problem.ts';
+import { readStats, type Counted, type PublishStats } from './publish-stats.ts';
 
 export type PublishState = 'idle' | 'connecting' | 'live' | 'retrying' | 'refused';
 
@@ -22,16 +23,7 @@ export interface WhipOptions {
   onState?: (state: PublishState, problem: Problem | null) => void;
 }
 
-export interface PublishStats {
-  bitrate_kbps: number;
-  frames_per_s: number;
-  width: number;
-  height: number;
-  codec: string;
-  round_trip_ms: number | null;
-  lost_fraction: number;
-  limited_by: string;
-}
+export type { PublishStats } from './publish-stats.ts';
 
 const LIMITS = { postMs: 10_000, connectMs: 12_000, disconnectedMs: 5_000 };
 /** The old node goes on carrying while the others turn to the new one. */
@@ -58,7 +50,7 @@ export class WhipPublisher {
   /** Left in a moment. */
   #old: MediaLink | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  #last: { bytes: number; at: number } | null = null;
+  #last: Counted | null = null;
   readonly #failures = new Backoff(700, 10_000);
 
   constructor(private readonly options: WhipOptions) {}
@@ -91,7 +83,10 @@ export class WhipPublisher {
 
   async stats(): Promise<PublishStats | null> {
     const report = await this.#now?.peer.getStats();
-    return report ? this.#read(report) : null;
+    if (!report) return null;
+    const { stats, counted } = readStats(report, this.#last, performance.now());
+    this.#last = counted;
+    return stats;
   }
 
   #publish(): void {
@@ -173,40 +168,6 @@ export class WhipPublisher {
       this.#tell('retrying', problem);
       this.#in(this.#failures.next(), () => this.#publish());
     }
-  }
-
-  #read(report: RTCStatsReport): PublishStats {
-    const stats: PublishStats = {
-      bitrate_kbps: 0,
-      frames_per_s: 0,
-      width: 0,
-      height: 0,
-      codec: '',
-      round_trip_ms: null,
-      lost_fraction: 0,
-      limited_by: 'none',
-    };
-    let bytes = 0;
-    report.forEach((entry) => {
-      if (entry.type === 'outbound-rtp') bytes += entry.bytesSent ?? 0;
-      if (entry.type === 'outbound-rtp' && entry.kind === 'video' && (entry.frameWidth ?? 0) >= stats.width) {
-        stats.frames_per_s = entry.framesPerSecond ?? 0;
-        stats.width = entry.frameWidth ?? 0;
-        stats.height = entry.frameHeight ?? 0;
-        stats.limited_by = entry.qualityLimitationReason ?? 'none';
-        stats.codec = String(report.get(entry.codecId)?.mimeType ?? '').replace('video/', '');
-      }
-      if (entry.type === 'remote-inbound-rtp' && entry.kind === 'video') {
-        stats.lost_fraction = entry.fractionLost ?? 0;
-        if (entry.roundTripTime != null) stats.round_trip_ms = entry.roundTripTime * 1000;
-      }
-      if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime != null)
-        stats.round_trip_ms ??= entry.currentRoundTripTime * 1000;
-    });
-    const now = performance.now();
-    if (this.#last && now > this.#last.at) stats.bitrate_kbps = Math.max(0, ((bytes - this.#last.bytes) * 8) / (now - this.#last.at));
-    this.#last = { bytes, at: now };
-    return stats;
   }
 
   #end(): void {

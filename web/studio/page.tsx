@@ -51,7 +51,7 @@ export function Page(studio: Studio) {
         <section class="camera-panel" aria-label="Your picture">
           <Preview {...studio} />
           <Controls {...studio} />
-          <Uplink sender={sender} />
+          <Uplink sender={sender} capture={capture} />
           {!narrow && <SalesPanel store={store} />}
         </section>
         {wide ? <Beside {...studio} /> : <Tabbed {...studio} />}

@@ -10,6 +10,8 @@ import type { Capture } from './capture.ts';
 import { verdictOf } from './uplink.ts';
 
 const HISTORY_S = 60;
+/** Below that a smaller layer would help nobody. */
+const LAYERED_FROM_HEIGHT = 720;
 
 type Publisher = Pick<WhipPublisher, 'start' | 'stop' | 'replace' | 'stats'>;
 
@@ -49,6 +51,7 @@ export class Sender {
         token,
         iceServers: config.value?.ice_servers ?? [],
         maxBitrateKbps: this.capture.quality.value.kbps,
+        simulcast: this.capture.quality.value.height >= LAYERED_FROM_HEIGHT,
         // What is said while it is being dropped is no news.
         onState: (state, problem) => this.#publisher && this.#onState(state, problem),
       });

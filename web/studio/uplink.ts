@@ -49,6 +49,22 @@ export function adviceOf(verdict: Verdict, wantedHeight: number): { title: strin
   }
 }
 
+/** How the uplink does, in one sentence. */
+export function sentenceOf(verdict: Verdict, wantedHeight: number, latest: PublishStats | null): string {
+  if (verdict === 'measuring' || !latest) return 'Measuring: this takes a few seconds.';
+  const advice = adviceOf(verdict, wantedHeight);
+  if (advice) return `${advice.title}. ${advice.text}`;
+  const sent = shortSide(latest);
+  if (sent && sent < wantedHeight * 0.9 && latest.limited_by === 'bandwidth') return `Climbing: ${sent}p now, on the way to ${wantedHeight}p.`;
+  return `Your uplink holds ${sent}p.`;
+}
+
+const LIMITS: Record<string, string> = { none: '–', bandwidth: 'the uplink', cpu: 'this device', other: 'something else' };
+const LAYERS: Record<string, string> = { q: 'Small', h: 'Medium', f: 'Full', '': 'Picture' };
+
+export const limitWord = (reason: string): string => LIMITS[reason] ?? reason;
+export const layerWord = (rid: string): string => LAYERS[rid] ?? rid;
+
 /** 2480 → "2.5 Mbit/s", 640 → "640 kbit/s". */
 export function bitrate(kbps: number): string {
   return kbps >= 1000 ? `${(kbps / 1000).toFixed(1)} Mbit/s` : `${Math.round(kbps)} kbit/s`;

@@ -14,11 +14,11 @@ export function BidBook(props: { bids: readonly BidView[]; mine: string | null; 
       {bids.map((bid) => (
         <li key={bid.bid_n} class={bid.retracted ? 'retracted' : ''} data-testid="bid-line">
           <span class="muted tabular">{bid.bid_n}</span>
-          <span class="grow clip">
+          <span class="grow">
             {bid.alias}
             {bid.alias === mine && <b> (you)</b>}
+            {bid.retracted && <small> taken back</small>}
           </span>
-          {bid.retracted && <span class="muted small">taken back</span>}
           <time class="muted small tabular" dateTime={new Date(bid.at_ms).toISOString()}>
             {clock.format(bid.at_ms)}
           </time>

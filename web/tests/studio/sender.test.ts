@@ -35,7 +35,7 @@ describe('going live', () => {
     const { sender, publisher, asked, options, capture } = studio();
     await sender.goLive();
     expect(asked).toEqual(['/api/shows/s1/publish-ticket']);
-    expect(options()).toMatchObject({ url: '/whip', token: 'pt_1', maxBitrateKbps: 2500 });
+    expect(options()).toMatchObject({ url: '/whip', token: 'pt_1', maxBitrateKbps: 2500, simulcast: true });
     expect(publisher.start).toHaveBeenCalledWith(capture.stream.value);
   });
 

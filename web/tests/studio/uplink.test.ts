@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PublishStats } from '../../core/whip.ts';
 import { loudness, lengthOf, eased, SILENT_DB } from '../../studio/level.ts';
-import { adviceOf, bitrate, CLIMBS_S, HOLDS_S, verdictOf } from '../../studio/uplink.ts';
+import { adviceOf, bitrate, CLIMBS_S, HOLDS_S, sentenceOf, verdictOf } from '../../studio/uplink.ts';
 import { running } from '../../ui/desk/clock.ts';
 
 const good: PublishStats = {
@@ -31,6 +31,13 @@ describe('the uplink’s verdict', () => {
     const verdict = verdictOf(seconds({ limited_by: 'bandwidth', width: 640, height: 360 }, LONG_S), 720);
     expect(verdict).toBe('uplink');
     expect(adviceOf(verdict, 720)!.title).toBe('Your uplink can’t hold 720p');
+  });
+
+  it('is said in one sentence, whatever it is', () => {
+    expect(sentenceOf('measuring', 720, null)).toMatch(/^Measuring/);
+    expect(sentenceOf('good', 720, good)).toBe('Your uplink holds 720p.');
+    expect(sentenceOf('good', 1080, { ...good, limited_by: 'bandwidth' })).toBe('Climbing: 720p now, on the way to 1080p.');
+    expect(sentenceOf('uplink', 1080, good)).toMatch(/^Your uplink can’t hold 1080p\. Viewers get a smaller picture\./);
   });
 
   it('takes a phone held upright for what it is', () => {
