@@ -114,6 +114,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "no_such_address": ProblemKind(404, "There is no such address", _RELOAD),
     "too_many": ProblemKind(409, "That is as many as are kept", "Remove one first."),
     # shows and the picture
+    "no_such_auction": ProblemKind(404, "There is no such auction", "Check the link, or see what is on."),
     "no_such_show": ProblemKind(404, "There is no such show", "Check the link, or see what is on."),
     "pass_needed": ProblemKind(401, "This show is for invited people", "Open the link you were given."),
     "show_ended": ProblemKind(409, "This show has ended", "Make a new show."),

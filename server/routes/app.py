@@ -17,6 +17,7 @@ from server.problems import Problem
 from server.routes import (
     about,
     addresses,
+    auctions,
     cards,
     errors,
     health,
@@ -48,6 +49,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *addresses.OPERATIONS,
     *cards.OPERATIONS,
     *orders.OPERATIONS,
+    *auctions.OPERATIONS,
     *webhooks.OPERATIONS,
     *staff_shows.OPERATIONS,
     *staff_catalogue.OPERATIONS,

@@ -14,7 +14,8 @@ from server.store.pool import Connection
 from server.store.sql import statement
 
 SHOWN = 20
-BOOK_PAGE = 200
+STAFF_SHOWN = 200
+BOOK_PAGE = 500
 _READ = statement("auction_read")
 
 
@@ -99,20 +100,21 @@ async def _ids(db: Connection, query: str, *args: object) -> list[str]:
     return [row[0] for row in await db.fetch(query, *args)]
 
 
-async def book(db: Connection, auction_id: str, after: int, limit: int = BOOK_PAGE) -> list[BidView]:
-    """A page of the public book, the oldest first, after a line's number."""
+async def book(db: Connection, auction_id: str, before: int | None, limit: int = BOOK_PAGE) -> list[BidView]:
+    """The newest lines of the public book before a line's number, the oldest of them first."""
     rows = await db.fetch(
         """
         SELECT b.n, d.alias, b.amount_minor, unix_ms(b.received_at),
                EXISTS (SELECT FROM auction_book k WHERE k.auction_id = b.auction_id AND k.takes_back = b.n)
         FROM auction_book b JOIN auction_bidders d USING (auction_id, user_id)
-        WHERE b.auction_id = $1 AND b.takes_back IS NULL AND b.n > $2 ORDER BY b.n LIMIT $3
+        WHERE b.auction_id = $1 AND b.takes_back IS NULL AND ($2::int IS NULL OR b.n < $2)
+        ORDER BY b.n DESC LIMIT $3
         """,
         auction_id,
-        after,
+        before,
         limit,
     )
-    return [BidView(*row) for row in rows]
+    return [BidView(*row) for row in reversed(rows)]
 
 
 _OWN = """

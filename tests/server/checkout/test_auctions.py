@@ -507,5 +507,5 @@ async def test_the_public_book_names_nobody(saleroom: Saleroom) -> None:
     one, two = await saleroom.bid(first, ada, 2_000), await saleroom.bid(second, ada, 2_000)
     assert one.alias != two.alias
     async with world.pool.acquire() as connection:
-        book = await auction_views.book(connection, first, 0)
+        book = await auction_views.book(connection, first, None)
         assert [(line.bid_n, line.alias, line.amount_minor) for line in book] == [(1, one.alias, 1_000)]
