@@ -14,9 +14,9 @@ screen.
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from typing import Protocol
 
+from .ends import BroadcastPublisher, BroadcastViewer, ReportRota
 from .packet.codecs import Codec
 from .packet.gather import HOLD_S
 from .packet.rtp import HEADER_BYTES
@@ -31,52 +31,6 @@ __all__ = ["AUDIO", "RTX", "VIDEO", "Broadcast", "Layer", "Track"]
 SILENT_S = 2.0
 LAYER_SILENT_S = 1.0
 MAX_LAYERS = 4
-REPORT_EVERY_S = 2.0
-_ROTA_MAX = 48
-"""Reports in one turn: well under the fan-out's queue."""
-
-
-class BroadcastPublisher(Protocol):
-    """Where the picture comes from: a host's session, or the pull of an edge."""
-
-    @property
-    def is_origin(self) -> bool:
-        """It is a host's own, not another node's."""
-
-    def request_keyframe(self, layer: Layer[BroadcastViewer]) -> None: ...
-
-    def close(self, reason: str) -> None: ...
-
-
-class BroadcastViewer(Protocol):
-    lane: Lane | None
-    is_live: bool
-    is_paused: bool
-    layer: Layer[BroadcastViewer]
-
-    @property
-    def is_edge(self) -> bool:
-        """Another node, which counts its own viewers."""
-
-    def catch_up(self, now: float) -> None:
-        """Goes on with the cached GOP; sets `is_live` when it has reached its end."""
-
-    def start_live(self, first: Carried) -> None:
-        """`first` heads a keyframe of the layer whose GOP the viewer still reads: it goes live there."""
-
-    def covers_live(self, layer: Layer[BroadcastViewer], seq: int) -> bool:
-        """The viewer is live on `layer`, and `seq` falls into its current numbering."""
-
-    def carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None: ...
-
-    def switch(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
-        """`first` heads a keyframe of the layer that the viewer waits for."""
-
-    def choose_layer(self, now: float) -> None: ...
-
-    def codec_changed(self) -> None: ...
-
-    def close(self, reason: str) -> None: ...
 
 
 class BroadcastOwner(Protocol):
@@ -106,8 +60,7 @@ class Broadcast:
         """Of the H.264 on air, as its publisher offered it."""
         self._lanes_stale = False
         self._on_air: frozenset[int] = frozenset()
-        self._rota: deque[BroadcastViewer] = deque()
-        self._rota_credit = 0.0
+        self._rota = ReportRota()
         self._fanout = fanout
         self._clock = clock
         self._owner = owner
@@ -360,15 +313,10 @@ class Broadcast:
 
     def _report(self, now: float, passed_s: float) -> None:
         """Sender reports to the viewers whose turn it is, so that sound and picture stay together."""
-        if not self._rota:
-            self._rota.extend(self.viewers)
-        self._rota_credit += len(self.viewers) * passed_s / REPORT_EVERY_S
-        turns = min(int(self._rota_credit), len(self._rota), _ROTA_MAX)
-        self._rota_credit = min(self._rota_credit - turns, _ROTA_MAX)
-        report = self.sender_reports(now) if turns else b""
-        for _ in range(turns):
-            lane = self._rota.popleft().lane
-            if report and lane is not None:
+        report = b""
+        for lane in self._rota.turn(self.viewers, passed_s):
+            report = report or self.sender_reports(now)
+            if report:
                 self._fanout.send_rtcp(lane, report)
 
     def sender_reports(self, now: float) -> bytes:

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .broadcast import Broadcast, BroadcastPublisher, BroadcastViewer, Layer, Track
+from .broadcast import Broadcast, Layer, Track
+from .ends import BroadcastPublisher, BroadcastViewer
 from .packet import rtcp, rtp
 from .packet.codecs import H264, Codec
 from .packet.keyframes import KeyframeRequests

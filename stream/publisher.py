@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from .broadcast import Broadcast, BroadcastViewer, Layer
+from .broadcast import Broadcast, Layer
+from .ends import BroadcastViewer
 from .intake import TURN_S, Intake
 from .ports import Grant
 from .signal.answer import Offer

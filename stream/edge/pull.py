@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from stream.broadcast import Broadcast, BroadcastViewer, Layer
+from stream.broadcast import Broadcast, Layer
+from stream.ends import BroadcastViewer
 from stream.intake import TURN_S, Intake
 from stream.ports import Origin
 from stream.signal.errors import SignalError
