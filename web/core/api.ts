@@ -149,7 +149,8 @@ export const api = {
   joinWaitlist: (variant_id: string, quantity = 1) => post<PlaceView>('/api/waitlist', { variant_id, quantity }),
   leaveWaitlist: (variant: string) => del<PlaceView | undefined>(`/api/waitlist/${id(variant)}`),
   myAuctions: () => get<{ auctions: BidderRow[] }>('/api/me/auctions'),
-  bidBook: (auction: string) => get<BidBook>(`/api/auctions/${id(auction)}/book`),
+  bidBook: (auction: string, { before = null, pass = null }: { before?: number | null; pass?: string | null } = {}) =>
+    get<BidBook>(withQuery(`/api/auctions/${id(auction)}/book`, { cursor: before?.toString(), pass })),
   retryOrder: (order: string, card_id: string) => post<OrderView>(`/api/orders/${id(order)}/retry`, { card_id }),
 
   shows: () => get<{ live: ShowCard[]; upcoming: ShowCard[]; ended: ShowCard[] }>('/api/shows'),

@@ -183,7 +183,7 @@ function auctionWeight(auction: AuctionView, standing: StandingView | undefined,
   if (!isOver(phase)) return 90;
   const mine = standing && (standing.state === 'won' || standing.state === 'payment_failed');
   const fresh = nowMs - (auction.ends_ms ?? 0) < SHOWN_AFTER_MS;
-  return fresh ? (mine ? 80 : 60) : mine && standing.state === 'payment_failed' ? 55 : 0;
+  return fresh ? (mine ? 80 : 60) : 0;
 }
 
 function dropWeight(drop: DropView, left: number | undefined, nowMs: number, pin: ProductCard | null): number {

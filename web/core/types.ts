@@ -189,5 +189,7 @@ export interface BidderRow {
 export interface BidBook {
   auction: AuctionView;
   show_id: string;
+  /** Oldest first; `next` leads to older lines. */
   bids: BidView[];
+  next: number | null;
 }

@@ -1,21 +1,21 @@
 /** An auction's public bid book: every bid, under pseudonyms, for everybody to read. */
 
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { api, httpClock } from '../core/api.ts';
 import { dateTime, money } from '../core/format.ts';
-import type { AuctionView } from '../core/protocol.ts';
-import { auctionPhase, type AuctionPhase } from '../core/selling.ts';
+import type { AuctionView, BidView } from '../core/protocol.ts';
+import { auctionPhase, mergedBids, type AuctionPhase } from '../core/selling.ts';
 import type { BidBook as Book } from '../core/types.ts';
 import { BidBook } from '../ui/bid-book.tsx';
-import { LinkButton } from '../ui/button.tsx';
+import { Button, LinkButton } from '../ui/button.tsx';
 import { Countdown } from '../ui/countdown.tsx';
 import { Picture } from '../ui/picture.tsx';
 import { config } from '../ui/session.ts';
 import { PageHead } from '../ui/shell.tsx';
 import { Failed } from '../ui/start.tsx';
-import { Badge, Skeleton } from '../ui/status.tsx';
+import { Badge, ProblemNote, Skeleton } from '../ui/status.tsx';
 import { Ticks, useDerived } from '../ui/ticks.ts';
-import { useLoaded } from './loaded.ts';
+import { useDoing, useLoaded } from './loaded.ts';
 import { Lost } from './lost.tsx';
 import type { PageProps } from './routes.ts';
 
@@ -56,7 +56,17 @@ const WORDS: Record<AuctionPhase, string> = {
 };
 
 function Shown({ book }: { book: Book }) {
-  const { auction, bids, show_id } = book;
+  const { auction, show_id } = book;
+  const [older, setOlder] = useState<{ bids: readonly BidView[]; next: number | null } | null>(null);
+  const more = useDoing();
+  const bids = mergedBids(older?.bids ?? [], book.bids);
+  const next = older ? older.next : book.next;
+  const loadMore = () =>
+    more.run(async () => {
+      const page = await api.bidBook(auction.auction_id, { before: next });
+      // Lines that the first page has moved on from meanwhile are kept.
+      setOlder({ bids: mergedBids(bids, page.bids), next: page.next });
+    });
   const ticks = useMemo(() => new Ticks(() => httpClock.serverNow(), () => (auction.state === 'open' && auction.ends_ms ? [auction.ends_ms] : [])), [auction]);
   useEffect(() => {
     ticks.poke();
@@ -83,6 +93,12 @@ function Shown({ book }: { book: Book }) {
       </div>
       <section class="card" aria-label="Bids">
         <BidBook bids={bids} mine={null} currency={auction.card.currency} />
+        {next && (
+          <Button size="s" busy={more.busy} onClick={() => void loadMore()} testid="older-bids">
+            Show earlier bids
+          </Button>
+        )}
+        <ProblemNote problem={more.problem} />
       </section>
       <p class="muted small">
         Each bid stands here with its bidder’s pseudonym, as it was placed; a maximum is never shown. Who works for the shop can’t bid. A bid sent before

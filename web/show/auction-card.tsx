@@ -142,7 +142,7 @@ function Standing(props: StandingProps) {
 function overWords(phase: AuctionPhase, standing: StandingView | undefined, auction: AuctionView): string {
   const winner = auction.leader ? (standing?.alias === auction.leader ? 'You' : auction.leader) : null;
   if (phase === 'hammer') return standing?.state === 'leading' ? 'You lead. The last bids are being counted.' : 'The last bids are being counted.';
-  if (phase === 'charging') return standing?.state === 'lost' ? 'Not yours this time; nothing was charged.' : `${winner ?? 'The winner'} is paying now.`;
+  if (phase === 'charging') return `${winner ?? 'The winner'} is paying now.${standing?.state === 'outbid' ? ' If that fails, the next in line gets it.' : ''}`;
   if (phase === 'sold') return standing?.state === 'lost' ? `${winner ?? 'Somebody else'} won. Nothing was charged to you.` : `${winner ?? 'Somebody'} won.`;
   if (phase === 'unsold') return 'Nobody pays.';
   return 'Nobody pays. The shop has called it off.';
@@ -183,7 +183,7 @@ function Word({ store, auction, standing }: Omit<StandingProps, 'phase' | 'stand
   const words: Partial<Record<StandingView['state'], ComponentChildren>> = {
     leading: (
       <>
-        <b>You’re leading.</b> Your maximum: {money(standing?.max_minor ?? 0, currency)}
+        <b>{auction.state === 'announced' ? 'Your pre-bid is in.' : 'You’re leading.'}</b> Your maximum: {money(standing?.max_minor ?? 0, currency)}
       </>
     ),
     outbid: <b>You’ve been outbid.</b>,
@@ -222,20 +222,18 @@ function Won({ store, auction, standing }: StandingProps & { standing: StandingV
       </div>
     );
   return (
-    <div class="buy-box">
-      <p class="auction-word outbid" data-testid="standing">
-        <span>
-          <b>You won, but the payment failed.</b> Pay with another card, or it goes to the next bidder.
-        </span>
-      </p>
-      {order_id && (
-        <Button kind="buy" size="l" wide icon="card" onClick={() => void store.floor.payAgain(order_id)} testid="pay-again">
-          Pay with another card
-        </Button>
-      )}
+    <div class="auction-word outbid" data-testid="standing">
+      <span>
+        <b>The payment failed,</b> so it goes to the next bidder. You were not charged. Use another card for your next bid.
+      </span>
+      <button type="button" class="undo" onClick={() => store.checkout.prepare(NEXT_TIME(store), { asked: 'card' })} data-testid="change-card">
+        Cards
+      </button>
     </div>
   );
 }
+
+const NEXT_TIME = (store: ShowStore) => ({ lead: 'The card for your next bid or purchase.', label: 'Done', run: () => store.open(null) });
 
 /** For those who listen: what changed for them, not every bid. */
 function Announced({ auction, phase, standing }: Omit<StandingProps, 'store'>) {
@@ -246,10 +244,10 @@ function Announced({ auction, phase, standing }: Omit<StandingProps, 'store'>) {
     const price = money(auction.price_minor, auction.card.currency);
     const next = money(auction.next_minor, auction.card.currency);
     const mine: Partial<Record<StandingView['state'], string>> = {
-      leading: `You are leading the auction of ${auction.card.title}.`,
+      leading: auction.state === 'announced' ? 'Your pre-bid is in.' : `You are leading the auction of ${auction.card.title}.`,
       outbid: `You have been outbid. The next bid is ${next}.`,
       won: `You won ${auction.card.title} for ${price}.`,
-      payment_failed: 'The payment failed. Pay with another card.',
+      payment_failed: 'The payment failed. It goes to the next bidder. You were not charged.',
       lost: `The auction is over. ${auction.leader ?? 'Somebody else'} won.`,
     };
     say((standing && mine[standing.state]) ?? `Auction of ${auction.card.title}: ${headWords(auction, phase)}`);

@@ -46,7 +46,7 @@ function Body({ store, auction }: { store: ShowStore; auction: AuctionView }) {
             Its own page
           </a>
         </div>
-        <Book auction={auction} mine={standing?.alias ?? null} />
+        <Book auction={auction} mine={standing?.alias ?? null} pass={store.pass} />
       </section>
     </div>
   );
@@ -116,12 +116,12 @@ function Rules({ auction }: { auction: AuctionView }) {
   );
 }
 
-/** The whole book where it can be had, and the room's latest lines on top of it. */
-function Book({ auction, mine }: { auction: AuctionView; mine: string | null }) {
+/** The book's newest page, and the room's latest lines on top of it. */
+function Book({ auction, mine, pass }: { auction: AuctionView; mine: string | null; pass: string | null }) {
   const [whole, setWhole] = useState<readonly BidView[]>([]);
   useEffect(() => {
     let gone = false;
-    api.bidBook(auction.auction_id).then((book) => !gone && setWhole(book.bids), () => undefined);
+    api.bidBook(auction.auction_id, { pass }).then((book) => !gone && setWhole(book.bids), () => undefined);
     return () => void (gone = true);
   }, [auction.auction_id]);
   return <BidBook bids={mergedBids(whole, auction.recent ?? [])} mine={mine} currency={auction.card.currency} />;

@@ -3,7 +3,6 @@
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
 import { paymentUi } from '../core/payment/index.ts';
-import { money } from '../core/format.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import type { OrderView } from '../core/protocol.ts';
 import { afterNews, afterProblem, IDLE, instead, type Line, type Purchase } from '../core/purchase.ts';
@@ -74,8 +73,8 @@ export class Checkout {
 
   readonly #open = new OpenOrders(localStorage);
   #following: AbortController | null = null;
-  /** Orders that others made for this buyer (an auction won): a second card pays the same order. */
-  readonly #made = new Set<string>();
+  /** Orders that an auction made for its winner: who can't pay is passed over, so no second card is offered. */
+  readonly #won = new Set<string>();
 
   constructor(private readonly store: CheckoutPlace) {}
 
@@ -158,32 +157,18 @@ export class Checkout {
     const purchase = this.purchase.value;
     if (purchase.step === 'idle') return;
     this.purchase.value = IDLE;
-    if ('order' in purchase && this.#made.has(purchase.orderId)) return this.payAgain(purchase.orderId, purchase.order);
     this.review(purchase.lines, 'card');
   }
 
-  /** Another card for an order that stays as it is. */
-  payAgain(orderId: string, order: Pick<OrderView, 'total_minor' | 'currency'>): void {
-    const price = money(order.total_minor, order.currency);
-    this.prepare({ lead: 'The order stays as it is; only the card is another.', label: `Pay ${price}`, run: () => void this.#retry(orderId) }, { asked: 'card' });
+  isWon(orderId: string): boolean {
+    return this.#won.has(orderId);
   }
 
-  async #retry(orderId: string): Promise<void> {
-    this.store.open(null);
-    try {
-      const card = this.card.value;
-      if (card) await api.retryOrder(orderId, card.id);
-      await this.adopt(orderId);
-    } catch (error) {
-      toastProblem(error);
-    }
-  }
-
-  /** Takes up an order that was made for this buyer, and follows it to its end. */
+  /** Takes up an order that an auction made for this buyer, and follows it to its end. */
   async adopt(orderId: string): Promise<void> {
     const purchase = this.purchase.value;
     if ('orderId' in purchase && purchase.orderId === orderId && purchase.step !== 'declined') return;
-    this.#made.add(orderId);
+    this.#won.add(orderId);
     try {
       const order = await api.order(orderId);
       if (!this.busy) this.#pickUp(order);

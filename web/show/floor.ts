@@ -10,7 +10,7 @@ import type { RoomState } from '../core/room-state.ts';
 import type { RoomConnection } from '../core/room.ts';
 import { afterStanding, deadlines, features, flashIsOn, type Feature } from '../core/selling.ts';
 import { currency, me } from '../ui/session.ts';
-import { toast, toastProblem } from '../ui/status.tsx';
+import { toast } from '../ui/status.tsx';
 import { Ticks } from '../ui/ticks.ts';
 import type { Waiting } from '../ui/waitlist.tsx';
 import type { Checkout } from './checkout.ts';
@@ -123,6 +123,7 @@ export class Floor implements Waiting {
     });
     this.ticks.poke();
     if (after.state === 'won' && after.order_id) void this.store.checkout.adopt(after.order_id);
+    if (before && after.state === 'payment_failed') toast('The payment for your auction failed. You were not charged.', 'warn');
   }
 
   /** What news may have been lost in an outage: asked a moment after each welcome, not by everybody at once. */
@@ -214,15 +215,6 @@ export class Floor implements Waiting {
       if (ack.standing) this.hearStanding(ack.standing);
       toast('Your bid is taken back.', 'ok');
     });
-  }
-
-  /** The order of an auction whose payment failed, with another card. */
-  async payAgain(orderId: string): Promise<void> {
-    try {
-      this.store.checkout.payAgain(orderId, await api.order(orderId));
-    } catch (error) {
-      toastProblem(error);
-    }
   }
 
   say(key: string, code: string): void {

@@ -74,6 +74,8 @@ function content(purchase: Purchase, checkout: Checkout) {
         </Words>
       );
     case 'declined':
+      if (checkout.isWon(purchase.orderId))
+        return <Words icon="alert" title="The card was declined" text="It goes to the next bidder. You were not charged." dismiss={checkout} />;
       return (
         <Words
           icon="alert"

@@ -57,12 +57,7 @@ function Row({ row }: { row: BidderRow }) {
       </div>
       <div class="order-end">
         <Badge tone={tone}>{word}</Badge>
-        {standing.state === 'payment_failed' && standing.order_id && (
-          <LinkButton href={`/orders/${standing.order_id}`} kind="primary" size="s">
-            Pay now
-          </LinkButton>
-        )}
-        {standing.state === 'won' && standing.order_id && (
+        {(standing.state === 'won' || standing.state === 'payment_failed') && standing.order_id && (
           <LinkButton href={`/orders/${standing.order_id}`} size="s">
             The order
           </LinkButton>
