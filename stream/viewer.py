@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from .broadcast import AUDIO, RTX, VIDEO, Broadcast, BroadcastViewer, Layer
+from .broadcast import AUDIO, RTX, VIDEO, Broadcast, Layer
+from .ends import BroadcastViewer
 from .packet import rtcp, rtp
 from .packet.bandwidth import Bandwidth
 from .packet.cache import Frame
@@ -271,7 +272,7 @@ class Viewer:
         if self.lane is None or not rates:
             return
         path = self.bandwidth.judge(rates.get(self.layer.index, 0.0), now)
-        target = self.choice.choose(rates, path, now)
+        target = self.choice.choose(rates, path, now, self.layer.index, self.bandwidth.passed)
         if target is None:
             self._pause()
             return

@@ -94,6 +94,7 @@ async def test_loss_leads_down_and_the_sound_outlives_the_picture(node, light, s
     viewer = await light().join("view.show", video=("VP8",))
     await viewer.until(lambda: len(viewer.video()) == 12)
     (session,) = [held for held in node.sessions if held.kind == "whep"]
+    session.bandwidth.restarted(asyncio.get_running_loop().time() - 10)
     block = ReportBlock(viewer.video()[0].ssrc, 70, 1, 1, 1, 0, 0)
     viewer.send_rtcp(rtcp.receiver_report(1, [block], b"c"))
     await until(lambda: session.bandwidth.fraction_lost > 0.25)
