@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import struct
 import time
@@ -68,6 +69,7 @@ class Crowd:
     async def _join_one(self, is_watched: bool) -> None:
         peer = Peer(self.identity)
         asked_ns = time.time_ns()
+        session = ""
         try:
             text, session = await post(
                 self.http, self.url, self.token, offer(peer.ice, self.identity.fingerprint, "recvonly", {})
@@ -80,7 +82,7 @@ class Crowd:
             await asyncio.wait_for(asyncio.shield(peer.connected), CONNECT_S)
         except Exception as error:
             self.failures.append(f"{type(error).__name__}: {error}")
-            peer.close()
+            await self._give_up(peer, session)
             return
         viewer = Viewer(peer, session, watch, asked_ns, receiver_report(answer.ssrcs.get("video", 0)))
         self.inside.append(viewer)
@@ -88,6 +90,13 @@ class Crowd:
             self.watched.append(viewer)
         elif not self.drain:
             peer.stop_reading()
+
+    async def _give_up(self, peer: Peer, session: str) -> None:
+        """What the server still sends for this session would reach whoever gets our port next."""
+        peer.close()
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            if session:
+                await delete(self.http, session, self.token)
 
     @staticmethod
     def _look_once(watch: Watch, peer: Peer) -> Callable[[bytes, int], None]:
