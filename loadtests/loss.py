@@ -246,7 +246,9 @@ def main() -> int:
         )
         print("both bars held" if held else f"bars: {BARS}")
     print(json.dumps(figures))
-    return 0
+    legs = [figures[name] for name in LEGS if name in figures]
+    ran = all(leg["chromium"]["frames_shown"] and bool(leg["lost"]) == bool(options.loss) for leg in legs)
+    return 0 if ran else 1
 
 
 if __name__ == "__main__":
