@@ -26,6 +26,7 @@ _SUMS = tuple(
     for name in (
         "movements",
         "order_stock",
+        "order_lines",
         "payment_order",
         "order_payment",
         "refunds",
@@ -43,6 +44,9 @@ _ROWS = """
 SELECT coalesce(string_agg(line, E'\\n' ORDER BY id), '') FROM (
   SELECT id, {line} AS line FROM {ledger} WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) r
 """
+
+# Whole tables are joined: a loop over one for each row of another, a plan for old statistics, has no end.
+_PLANS = "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '32MB', true)"
 
 _COUNT = """
 SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_lines) + (SELECT count(*) FROM stock)
@@ -95,6 +99,7 @@ async def verify(database_url: str, noted: Mapping[str, Sequence[Head]] | None =
 async def verified(connection: Connection, noted: Mapping[str, Sequence[Head]]) -> Report:
     """The same, in the caller's snapshot."""
     report, began = Report(), time.monotonic()
+    await connection.execute(_PLANS)
     known = await _heads_seen(connection)
     for ledger in LINES:
         wanted = [*noted.get(ledger, ()), *known.get(ledger, ())]

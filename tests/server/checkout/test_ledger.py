@@ -101,6 +101,10 @@ TAMPERED = {
                       " FROM orders WHERE state = 'paid')", "payments"),
     "line": ("UPDATE order_lines SET quantity = 3", "order_lines"),
     "line_price": ("UPDATE order_lines SET unit_price_minor = 1", "orders"),
+    "offer": ("INSERT INTO waitlist"
+              " (id, shop_id, variant_id, quantity, state, offer_id, offered, offer_ends_at)"
+              " SELECT gen_random_uuid(), shop_id, v.id, 1, 'offered', gen_random_uuid(), 1, now()"
+              " FROM variants v JOIN products p ON p.id = v.product_id", "waitlist"),
     "refund": ("UPDATE refunds SET amount_minor = amount_minor - 1", "refunds"),
     "attempt": ("UPDATE payment_attempts SET state = 'declined' WHERE state = 'paid'", "payment_attempts"),
 }  # fmt: skip
