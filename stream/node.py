@@ -22,6 +22,7 @@ from .metrics import Metrics
 from .ports import Admission, BroadcastId, Observer, Origins
 from .sessions import Sessions
 from .signal.resources import IceServer, Resources
+from .signal.server import SignalServer
 from .wire.dtls import DtlsContext
 from .wire.fanout import Fanout
 from .wire.ingress import Ingress, UdpPortUnavailableError, open_udp
@@ -181,7 +182,7 @@ class Node:
             server_header=False,
             limit_concurrency=2 * self.settings.max_sessions + 1000,  # viewers hold one for their events
         )
-        server = _Server(config)
+        server = SignalServer(config)
         task = asyncio.create_task(server.serve(sockets=[http]), name="node-http")
         stack.push_async_callback(_end_http, server, task)
         async with asyncio.timeout(10):
@@ -227,6 +228,7 @@ class Node:
 
     async def _healthz(self, request: Request) -> Response:
         stats = self.fanout.stats()
+        pulls = self.edges.pulls() if self.edges is not None else {}
         body = {
             "status": "draining" if self.sessions.is_draining else "ok",
             "parts": {
@@ -237,20 +239,12 @@ class Node:
             },
             "sessions": len(self.sessions),
             "broadcasts": {
-                name: {"state": state, "viewers": viewers}
+                name: {"state": state, "viewers": viewers, "pulled_from": pulls.get(name)}
                 for name, (state, viewers) in self.sessions.counts().items()
             },
             **self.settings.labels,
         }
         return JSONResponse(body, status_code=503 if self.sessions.is_draining else 200)
-
-
-class _Server(uvicorn.Server):
-    """Signals belong to whoever runs the process, not to its HTTP server."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
 
 
 async def _end_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:

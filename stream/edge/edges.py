@@ -168,8 +168,10 @@ class _Keeper:
         return pull is None or pull.is_leaving or self._loop.time() - pull.last_at > QUIET_S
 
     def _has(self, origin: Origin) -> bool:
-        """It is the one we pull from, as far as it can be told."""
+        """It is the one we pull from, as far as it can be told; or it has no more than we have: nothing."""
         pull = self.pull
+        if not origin.is_live and self._broadcast.state is not BroadcastState.IDLE:
+            return True
         if pull is None or (pull.origin.node, pull.origin.boot) != (origin.node, origin.boot):
             return False
         return not (origin.is_live and self._loop.time() - pull.last_at > BROKEN_S)
