@@ -44,7 +44,8 @@ def main(name: str) -> int:
     module = importlib.import_module(MODULES[name])
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_until_told(module.run, settings))
+            drain_s = settings.stream_drain_s if name == "stream" else 0
+            runner.run(_until_told(module.run, settings, _STOP_S + drain_s))
     return 0
 
 
@@ -54,12 +55,12 @@ def _loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _until_told(run: Run, settings: config.Settings) -> None:
+async def _until_told(run: Run, settings: config.Settings, stop_s: int) -> None:
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        signal.alarm(_STOP_S)  # SIGALRM's default ends the process
+        signal.alarm(stop_s)  # SIGALRM's default ends the process
         if task:
             task.cancel()
 

@@ -128,10 +128,12 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
 async def _drain(node: Node, registry: NodeRegistry, settings: Settings) -> None:
     """As long as there is another node to move to, and no longer than the setting allows."""
     draining = asyncio.create_task(node.drain(settings.stream_drain_s))
-    while not draining.done() and await _has_another(registry, settings.node_id):
-        await asyncio.wait({draining}, timeout=_LOOK_AGAIN_S)
-    draining.cancel()
-    await asyncio.gather(draining, return_exceptions=True)
+    try:
+        while not draining.done() and await _has_another(registry, settings.node_id):
+            await asyncio.wait({draining}, timeout=_LOOK_AGAIN_S)
+    finally:  # also when told to stop a second time
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
 
 
 async def _has_another(registry: NodeRegistry, node_id: str) -> bool:

@@ -8,6 +8,8 @@
 import { leave, postOffer } from './media.ts';
 import { asProblem, type Problem } from './problem.ts';
 
+const SILENT_MS = 1_000;
+
 export interface LinkLimits {
   postMs: number;
   connectMs: number;
@@ -86,6 +88,14 @@ export class MediaLink {
     if (this.#events || !this.#resource || !globalThis.EventSource) return;
     this.#events = new EventSource(`${this.#resource}/sse?events=reconnect`);
     this.#events.addEventListener('reconnect', () => !this.#isOver && this.hooks.askedAway());
+    this.#events.addEventListener('error', () => void this.#verify());
+  }
+
+  /** The events broke off: where nothing comes by the peer either, the node is dead, long before ICE says so. */
+  async #verify(): Promise<void> {
+    const before = await bytesReceived(this.peer);
+    await new Promise((done) => setTimeout(done, SILENT_MS));
+    if (!this.#isOver && (await bytesReceived(this.peer)) === before) this.#lose(null);
   }
 
   #lose(problem: Problem | null): void {
@@ -103,4 +113,12 @@ export class MediaLink {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
   }
+}
+
+async function bytesReceived(peer: RTCPeerConnection): Promise<number> {
+  let bytes = 0;
+  (await peer.getStats()).forEach((entry) => {
+    if (entry.type === 'transport') bytes += entry.bytesReceived ?? 0;
+  });
+  return bytes;
 }

@@ -97,7 +97,7 @@ async def test_nodes_die_and_drain_and_the_picture_goes_on(start_role, redis_url
             ticket = await tickets.issue(MediaTicket(SHOW, "publish", "key:1"))
             return await at(role).join(ticket, kind="whip")
 
-        await until_nodes(lambda held: len(held) == 3)
+        await until_nodes(lambda held: len(held) == 3, 60)
         publisher = await publish(first)
         async with rolling(camera(publisher)):
             await until_nodes(lambda held: held["first"].state(SHOW) is BroadcastState.LIVE)

@@ -8,6 +8,8 @@ class Peer {
   onconnectionstatechange: (() => void) | null = null;
   ontrack: ((event: { track: { kind: string } }) => void) | null = null;
   decoded = 0;
+  received = 0;
+  rate = 1000;
   senders = [{ track: { kind: 'video' }, replaceTrack: vi.fn() }];
   closed = false;
   remote: string | null = null;
@@ -33,7 +35,10 @@ class Peer {
     return this.senders;
   }
   async getStats() {
-    return new Map([['v', { type: 'inbound-rtp', kind: 'video', framesDecoded: this.decoded }]]);
+    return new Map<string, object>([
+      ['v', { type: 'inbound-rtp', kind: 'video', framesDecoded: this.decoded }],
+      ['t', { type: 'transport', bytesReceived: (this.received += this.rate) }],
+    ]);
   }
   close() {
     this.closed = true;
@@ -269,6 +274,18 @@ describe('moving to another node', () => {
     expect(states.at(-1)).toBe('watching');
     expect(shown).toHaveLength(2);
     expect(posts()).toBe(2);
+  });
+
+  it('knows a dead node by its events, when nothing else comes either', async () => {
+    await watched();
+    Events.made[0]!.say('error');
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(posts()).toBe(1);
+    Peer.last.rate = 0;
+    Events.made[0]!.say('error');
+    await vi.advanceTimersByTimeAsync(1_600);
+    expect(posts()).toBe(2);
+    expect(Peer.made[0]!.closed).toBe(true);
   });
 
   it('publishes to another node before it leaves the one that asked', async () => {
