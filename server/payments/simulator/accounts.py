@@ -1,8 +1,7 @@
-"""Connected accounts, transfers to them, the balance they are paid from; and the event list."""
+"""Connected accounts, and the event list."""
 
 from server.payments.simulator import form
 from server.payments.simulator.call import EXPAND, PAGE, Call, merge_metadata
-from server.payments.simulator.errors import InvalidRequest, WrongState
 from server.payments.simulator.form import Params
 from server.payments.simulator.ledger import EVENTS_KEPT_S, Obj, new_id
 
@@ -21,17 +20,6 @@ ACCOUNT_CREATE = ACCOUNT_UPDATE | {
     "country": form.text,
     "default_currency": form.currency,
 }
-TRANSFER_CREATE = {
-    "amount": form.integer,
-    "currency": form.currency,
-    "destination": form.text,
-    "source_transaction": form.text,
-    "transfer_group": form.text,
-    "description": form.text,
-    "metadata": form.metadata,
-    **EXPAND,
-}
-TRANSFER_LIST = PAGE | {"destination": form.text, "transfer_group": form.text, "created": form.created}
 EVENT_LIST = PAGE | {
     "type": form.text,
     "types": form.listing(form.text),
@@ -79,57 +67,6 @@ def update_account(call: Call, params: Params, account_id: str) -> Obj:
 def list_accounts(call: Call, params: Params) -> Obj:
     """GET /v1/accounts"""
     return call.page("account", params)
-
-
-def create_transfer(call: Call, params: Params) -> Obj:
-    """POST /v1/transfers; never more than the balance, nor than its charge."""
-    if params["amount"] < 1:
-        raise InvalidRequest("Amount must be at least 1.", code="parameter_invalid_integer", param="amount")
-    call.fetch("account", params["destination"], "destination")
-    _check_funds(call, params)
-    transfer = {
-        "id": new_id("tr"),
-        "object": "transfer",
-        **{name: params[name] for name in ("amount", "currency", "destination")},
-        **{name: params.get(name) for name in ("description", "source_transaction", "transfer_group")},
-        "amount_reversed": 0,
-        "created": call.now,
-        "livemode": False,
-        "metadata": params.get("metadata", {}),
-        "reversed": False,
-    }
-    return call.save(transfer, "transfer.created")
-
-
-def _check_funds(call: Call, params: Params) -> None:
-    left = _available(call, params["currency"])
-    if params.get("source_transaction"):
-        source = call.fetch("charge", params["source_transaction"], "source_transaction")
-        given = call.ledger.find("transfer", {"source_transaction": source["id"]})
-        left = source["amount_captured"] - sum(transfer["amount"] for transfer in given)
-    if params["amount"] > left:
-        raise WrongState(
-            f"You have insufficient funds for this transfer: {left} {params['currency']} left.",
-            code="balance_insufficient",
-        )
-
-
-def _available(call: Call, currency: str) -> int:
-    took_in = call.ledger.total("charge", "amount_captured", currency)
-    gave_back = call.ledger.total("refund", "amount", currency)
-    return took_in - gave_back - call.ledger.total("transfer", "amount", currency)
-
-
-def retrieve_transfer(call: Call, params: Params, transfer_id: str) -> Obj:
-    """GET /v1/transfers/:id"""
-    return call.fetch("transfer", transfer_id)
-
-
-def list_transfers(call: Call, params: Params) -> Obj:
-    """GET /v1/transfers"""
-    return call.page(
-        "transfer", params, {name: params.get(name) for name in ("destination", "transfer_group")}
-    )
 
 
 def list_events(call: Call, params: Params) -> Obj:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from server.payments.simulator import accounts, disputes, form, intents, refunds, saving
+from server.payments.simulator import accounts, disputes, form, intents, refunds, saving, transfers
 from server.payments.simulator.call import EXPAND, PAGE, Call, check_secret, public
 from server.payments.simulator.errors import (
     ApiError,
@@ -112,10 +112,15 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "accounts/*"): Route(accounts.retrieve_account, EXPAND),
     ("POST", "accounts/*"): Route(accounts.update_account, accounts.ACCOUNT_UPDATE),
     ("POST", "transfers"): Route(
-        accounts.create_transfer, accounts.TRANSFER_CREATE, ("amount", "currency", "destination")
+        transfers.create_transfer, transfers.TRANSFER_CREATE, ("amount", "currency", "destination")
     ),
-    ("GET", "transfers"): Route(accounts.list_transfers, accounts.TRANSFER_LIST),
-    ("GET", "transfers/*"): Route(accounts.retrieve_transfer, EXPAND),
+    ("GET", "transfers"): Route(transfers.list_transfers, transfers.TRANSFER_LIST),
+    ("GET", "transfers/*"): Route(transfers.retrieve_transfer, EXPAND),
+    ("POST", "transfers/*/reversals"): Route(transfers.create_reversal, transfers.REVERSAL_CREATE),
+    ("GET", "transfers/*/reversals"): Route(transfers.list_reversals, PAGE),
+    ("GET", "transfers/*/reversals/*"): Route(transfers.retrieve_reversal, EXPAND),
+    ("POST", "transfers/*/reversals/*"): Route(transfers.update_reversal, transfers.REVERSAL_UPDATE),
+    ("GET", "balance"): Route(transfers.balance, EXPAND),
     ("GET", "disputes"): Route(disputes.list_disputes, disputes.LIST),
     ("GET", "disputes/*"): Route(disputes.retrieve, EXPAND),
     ("POST", "disputes/*"): Route(disputes.update, disputes.UPDATE),

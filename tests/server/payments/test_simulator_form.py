@@ -103,6 +103,9 @@ _NAMES = {
     ("POST", "accounts"): "AccountCreateParams",
     ("POST", "transfers"): "TransferCreateParams",
     ("GET", "transfers"): "TransferListParams",
+    ("POST", "transfers/*/reversals"): "TransferCreateReversalParams",
+    ("POST", "transfers/*/reversals/*"): "TransferReversalUpdateParams",
+    ("GET", "balance"): "BalanceRetrieveParams",
     ("POST", "payment_methods"): "PaymentMethodCreateParams",
     ("GET", "payment_methods"): "PaymentMethodListParams",
 }
@@ -112,3 +115,10 @@ _NAMES = {
 def test_the_simulator_takes_nothing_that_stripe_does_not_know(call: tuple[str, str]) -> None:
     known = getattr(stripe.params, _NAMES[call]).__annotations__
     assert set(ROUTES[call].shape) <= set(known)
+
+
+@pytest.mark.parametrize("call", ROUTES, ids=lambda call: " ".join(call))
+def test_no_call_takes_a_parameter_that_it_does_not_know(call: tuple[str, str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        form.read(form.decode("colour=red"), ROUTES[call].shape)
+    assert (refused.value.code, refused.value.param) == ("parameter_unknown", "colour")

@@ -256,6 +256,32 @@ async def test_transfers_to_accounts_never_exceed_what_there_is(provider: Provid
     assert [transfer.amount for transfer in listed.data] == [1500]
 
 
+async def test_a_transfer_is_taken_back_in_parts_and_the_balance_knows(
+    provider: Provider, refusal: Raised
+) -> None:
+    api = provider.api.v1
+    account = await api.accounts.create_async({"type": "express"})
+    intent = await pay(provider)
+
+    async def left() -> int:
+        (amount,) = [part.amount for part in (await api.balance.retrieve_async()).available]
+        return int(amount)
+
+    assert await left() == intent.amount
+    sent = await api.transfers.create_async({"amount": 1500, "currency": "eur", "destination": account.id})
+    assert await left() == intent.amount - 1500
+    back = await api.transfers.reversals.create_async(sent.id, {"amount": 600})
+    assert (back.amount, await left()) == (600, intent.amount - 900)
+    error = await refusal(api.transfers.reversals.create_async(sent.id, {"amount": 901}))
+    assert error.param == "amount"
+    await api.transfers.reversals.create_async(sent.id)
+    assert await left() == intent.amount
+    transfer = await api.transfers.retrieve_async(sent.id)
+    assert (transfer.amount_reversed, transfer.reversed) == (1500, True)
+    assert [one.amount for one in (await api.transfers.reversals.list_async(sent.id)).data] == [900, 600]
+    assert (await api.transfers.reversals.retrieve_async(sent.id, back.id)).transfer == sent.id
+
+
 async def test_events_tell_what_happened_for_thirty_days(start: Start) -> None:
     clock = Clock()
     async with start(clock=clock) as provider:
