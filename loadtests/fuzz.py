@@ -16,12 +16,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from loadtests.fuzz_live import SETTLE_S, attack
+from loadtests.fuzz_native import build, environment
 
 LIVE_SHARE = 0.1
+SANITIZED_SHARE = 0.02
+"""On the C file with sanitizers, where a compiler has them."""
 LIVE_RATE = 1500.0
 MAX_LIVE_S = 330.0
 """At a pace that leaves the show its CPU; a larger run sends more to the workers."""
@@ -29,14 +34,19 @@ MAX_LIVE_S = 330.0
 
 def run(inputs: int, seed: int, workers: int, settle_s: float) -> dict[str, Any]:
     live = min(int(inputs * LIVE_SHARE), int(LIVE_RATE * MAX_LIVE_S))
-    each = -(-(inputs - live) // workers)
-    running = [_worker(each, seed * 1000 + number) for number in range(workers)]
-    try:
-        found, disturbed = attack(live, seed, LIVE_RATE, settle_s)
-        results = [_result(process) for process in running]
-    finally:
-        for process in running:
-            process.kill()
+    with tempfile.TemporaryDirectory() as folder:
+        library = build(Path(folder))
+        sanitized = int(inputs * SANITIZED_SHARE) if library else 0
+        each = -(-(inputs - live - sanitized) // workers)
+        running = [_worker(each, seed * 1000 + number) for number in range(workers)]
+        if library:
+            running.append(_worker(sanitized, seed * 1000 + 999, library))
+        try:
+            found, disturbed = attack(live, seed, LIVE_RATE, settle_s)
+            results = [_result(process) for process in running]
+        finally:
+            for process in running:
+                process.kill()
     by_target: dict[str, int] = dict(found.inputs)
     for result in results:
         for target, count in result["inputs"].items():
@@ -52,13 +62,16 @@ def run(inputs: int, seed: int, workers: int, settle_s: float) -> dict[str, Any]
         "crashes": found.crashes + sum(result["crashes"] for result in results),
         "leaks": found.leaks + sum(result["leaks"] for result in results),
         "disturbed": len(disturbed),
+        "sanitized": sanitized,
         "by_target": by_target,
     }
 
 
-def _worker(inputs: int, seed: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "loadtests.fuzz_worker", "--inputs", str(inputs), "--seed", str(seed)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_step_back)
+def _worker(inputs: int, seed: int, library: Path | None = None) -> subprocess.Popen[str]:
+    program = ["loadtests.fuzz_sanitized", str(library)] if library else ["loadtests.fuzz_worker"]
+    command = [sys.executable, "-m", *program, "--inputs", str(inputs), "--seed", str(seed)]
+    environ = environment() if library else None
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_step_back, env=environ)
 
 
 def _step_back() -> None:

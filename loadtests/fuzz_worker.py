@@ -49,7 +49,7 @@ class Found:
             self.examples.append(f"leak: {what}")
 
 
-def run(inputs: int, seed: int, *, seconds: float = float("inf")) -> Found:
+def run(inputs: int, seed: int, *, seconds: float = float("inf"), rss_bound_kb: int = RSS_BOUND_KB) -> Found:
     """`inputs` of them, or as many as fit into `seconds`."""
     dice, found, context, seeds = random.Random(seed), Found(), DtlsContext(), collect()
     faults = Faults()
@@ -66,7 +66,7 @@ def run(inputs: int, seed: int, *, seconds: float = float("inf")) -> Found:
         logger.removeHandler(faults)
         logger.propagate = True
     grown = max(found.rss_kb[WARM_UP_ROUNDS:], default=0) - max(found.rss_kb[:WARM_UP_ROUNDS], default=0)
-    if len(found.rss_kb) > 2 * WARM_UP_ROUNDS and grown > RSS_BOUND_KB:
+    if len(found.rss_kb) > 2 * WARM_UP_ROUNDS and grown > rss_bound_kb:
         found.leak(f"{grown} kB more resident than after the first rounds")
     return found
 
@@ -102,14 +102,14 @@ def rss_kb() -> int:
         return 0
 
 
-def main() -> int:
+def main(rss_bound_kb: int = RSS_BOUND_KB) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     faulthandler.enable()
     logging.getLogger("stream").setLevel(logging.ERROR)
-    found = run(options.inputs, options.seed)
+    found = run(options.inputs, options.seed, rss_bound_kb=rss_bound_kb)
     result: dict[str, Any] = {
         "inputs": dict(found.inputs),
         "crashes": found.crashes,

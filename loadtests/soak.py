@@ -81,7 +81,7 @@ class Soak:
             async with asyncio.timeout(90):
                 await VISITS[name][0](visit)
         except Exception as error:
-            self.failures.append(f"{name}: {type(error).__name__}: {error}")
+            self.failures.append(f"{visit.stage}: {name}: {type(error).__name__}: {error}")
         finally:
             visit.free()
 

@@ -32,14 +32,18 @@ class Visit:
     """How long it stays, as a factor."""
     peer: Peer = field(init=False)
     session: str = ""
+    stage: str = ""
+    """How far it got, for when it fails."""
     answer: Answer = field(init=False)
     tunnel: TcpTunnel | None = None
 
     async def post(self) -> None:
+        self.stage = "post"
         self.peer = Peer(self.identity)
         text = offer(self.peer.ice, self.identity.fingerprint, "recvonly", {})
         answer, self.session = await post(self.http, self.url, "", text)
         self.answer = read_answer(answer)
+        self.stage = "connect"
 
     async def join(self) -> None:
         await self.post()
@@ -48,12 +52,14 @@ class Visit:
 
     async def stay(self, most_s: float = 12.0) -> None:
         """Watches, and reports as players do."""
+        self.stage = "stay"
         report = receiver_report(self.answer.ssrcs.get("video", 0))
         for _ in range(self.dice.randrange(1, max(2, round(most_s)))):
             self.peer.send_rtcp(report)
             await asyncio.sleep(self.dice.uniform(0.3, 1.0) * self.pace)
 
     async def delete(self) -> None:
+        self.stage = "delete"
         await delete(self.http, self.session, "")
 
     def free(self) -> None:
