@@ -43,14 +43,22 @@ class Paying:
         await self.world.pool.execute(
             "UPDATE payment_customers SET customer_ref = $2 WHERE user_id = $1", user, customer
         )
+        await self.another_card(user, card)
+        return user
+
+    async def another_card(self, user: str, card: str) -> str:
+        """One more saved card; its id."""
+        customer = await self.world.pool.fetchval(
+            "SELECT customer_ref FROM payment_customers WHERE user_id = $1", user
+        )
         method = (await self._post(f"/v1/payment_methods/{card}/attach", SECRET, customer=customer))["id"]
-        await self.world.pool.execute(
+        card_id: str = await self.world.pool.fetchval(
             "INSERT INTO cards (id, user_id, payment_method_ref, brand, last4, exp_month, exp_year)"
-            " VALUES (gen_random_uuid(), $1, $2, 'visa', '4242', 12, 2040)",
+            " VALUES (gen_random_uuid(), $1, $2, 'visa', '4242', 12, 2040) RETURNING id::text",
             user,
             method,
         )
-        return user
+        return card_id
 
     async def bank_says(self, outcome: str, view: Any) -> None:
         intent = view.client_secret.split("_secret")[0]

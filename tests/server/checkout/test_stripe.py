@@ -147,3 +147,20 @@ async def test_money_goes_back_through_stripe(paying: Paying) -> None:
     await shop.shopkeeper.refund(wish.order_id, 1_000, "the rest", wish.user_id)
     await paying.worker.once()
     assert await world.state(wish.order_id) == "refunded"
+
+
+async def test_a_saved_card_that_has_expired_and_then_another(paying: Paying) -> None:
+    world, shop = paying.world, paying.checkout
+    variant = await world.variant(1)
+    ada = await paying.person("pm_sim_savedExpiredCard")
+    wish = world.wish(ada, (variant, 1))
+    await shop.tap.buy(wish)
+    await shop.queue.idle()
+    view = await shop.tap.buy(wish)
+    assert (view.state, view.code) == ("declined", "expired_card")
+    assert await world.stock_of(variant) == (1, 0, 0)
+    other = await paying.another_card(ada, "pm_card_visa")
+    await shop.buyer.retry(wish.order_id, ada, other)
+    await shop.queue.idle()
+    assert await world.state(wish.order_id) == "paid"
+    assert [i["status"] for i in await paying.audit()].count("succeeded") == 1
