@@ -73,6 +73,11 @@ fuzz: $(BUILT) ## 5 million malformed inputs to the relay, a show on air meanwhi
 soak: $(BUILT) ## 30 minutes of viewers coming and going in every way: what is left behind? ARGS="--minutes N"
 	$(BIN)/python -m loadtests.soak $(ARGS)
 
+.PHONY: bench-auction
+bench: bench-auction
+bench-auction: $(BUILT) ## The last ten seconds of an auction with 500 bidders, an overlay and Valkey killed
+	$(BIN)/python -m loadtests.auction $(ARGS)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras \
