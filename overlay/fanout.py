@@ -21,6 +21,7 @@ from overlay.messages import AnyEvent, Events, Reset, Snapshot
 
 TICK_PER_MEMBER_S = 50e-6
 TICK_MIN_S, TICK_MAX_S = 0.005, 1.0
+TICK_PER_WRITING = 5  # a fifth of the process at most, also where writing is slow
 SLICE = 500
 EVENTS_A_FRAME = 500
 EVENTS_WAITING = 2_000
@@ -42,9 +43,10 @@ def frame(message: ServerFrame) -> bytes:
     return framed(_encode(message))
 
 
-def tick_s(members: int) -> float:
-    """How long to gather: 5 ms for a handful, 50 ms for a thousand, half a second for ten thousand."""
-    return min(TICK_MAX_S, max(TICK_MIN_S, members * TICK_PER_MEMBER_S))
+def tick_s(members: int, wrote_s: float = 0.0) -> float:
+    """How long to gather: 5 ms for a handful, 50 ms for a thousand, half a second for ten thousand; longer
+    where the last frame took long to write."""
+    return min(TICK_MAX_S, max(TICK_MIN_S, members * TICK_PER_MEMBER_S, wrote_s * TICK_PER_WRITING))
 
 
 class Member(Protocol):
@@ -107,8 +109,9 @@ class Fanout:
                 self._writing = True
                 await self._write_next()
                 self._writing = False
-                self._observe(loop.time() - began_s)
-                await asyncio.sleep(tick_s(len(self.members)))
+                wrote_s = loop.time() - began_s
+                self._observe(wrote_s)
+                await asyncio.sleep(tick_s(len(self.members), wrote_s))
 
     async def _write_next(self) -> None:
         if self._must_reset:

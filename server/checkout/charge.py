@@ -30,6 +30,7 @@ _CHARGEABLE = frozenset({AttemptState.READY, AttemptState.LEASED, AttemptState.U
 KEY_TRUSTED_S = 20 * 3600.0  # Stripe may forget a key after 24 h
 _LOOK_FIRST_TRIES = 2
 _CLOCKS_DIFFER_S = 600.0
+_LOOK_EVERY_S, _LATE_S = 0.05, 0.03
 
 
 class Charger:
@@ -101,6 +102,8 @@ class ChargeQueue:
     """Charges orders that were just placed, a bounded number at a time.
 
     What it can't take, or doesn't get to, is left to the worker, which picks it up when the lease runs out.
+    While the loop runs late a crowd is being answered: charges then wait for it, `patience_s` at most. The
+    provider lets only so many through a second, so little is lost, and nobody waits for an answer meanwhile.
     """
 
     def __init__(
@@ -111,8 +114,11 @@ class ChargeQueue:
         lease_s: float = 10.0,
         at_once: int = 32,
         waiting: int = 2_000,
+        patience_s: float = 3.0,
     ) -> None:
         self._charger, self._leases, self._lease_s, self._at_once = charger, leases, lease_s, at_once
+        self._patience_s = patience_s
+        self._late_s = 0.0
         self._queue: asyncio.Queue[tuple[OrderId, int, float]] = asyncio.Queue(waiting)
         self.left_to_worker = 0
 
@@ -128,8 +134,20 @@ class ChargeQueue:
     async def run(self) -> None:
         """Charge until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_loop())
             for _ in range(self._at_once):
                 tasks.create_task(self._work())
+
+    async def _watch_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + _LOOK_EVERY_S
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self._late_s = loop.time() - due_s
+
+    async def _crowd_answered(self, since: float) -> None:
+        while self._late_s > _LATE_S and time.monotonic() - since < self._patience_s:
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def idle(self) -> None:
         """Until everything queued has been tried once."""
@@ -139,6 +157,7 @@ class ChargeQueue:
         while True:
             order_id, attempt, since = await self._queue.get()
             try:
+                await self._crowd_answered(since)
                 if await self._still_leased(order_id, attempt, since):
                     await self._charger.charge(order_id, attempt)
             except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 from uuid import UUID
 
@@ -13,8 +14,13 @@ VariantId = NewType("VariantId", str)
 ProductId = NewType("ProductId", str)
 
 
+_CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+
+
 def canonical(text: str) -> str | None:
     """The id as it is stored (lower case, with dashes), or None where `text` is no UUID."""
+    if isinstance(text, str) and _CANONICAL(text):
+        return text
     try:
         return str(UUID(text))
     except (ValueError, AttributeError):

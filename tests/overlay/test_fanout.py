@@ -160,6 +160,8 @@ def test_the_tick_widens_with_the_room() -> None:
     assert tick_s(1_000) == pytest.approx(0.05)
     assert tick_s(10_000) == pytest.approx(0.5)
     assert tick_s(10**6) == 1.0
+    assert tick_s(1_000, wrote_s=0.04) == pytest.approx(0.2)  # a slow machine is not spent on writing
+    assert tick_s(1_000, wrote_s=3.0) == 1.0
 
 
 def test_a_crowd_is_summed_over_processes_and_forgets_the_dead() -> None:

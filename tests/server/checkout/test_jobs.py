@@ -247,6 +247,29 @@ async def test_a_webhook_sent_twice_settles_once_and_is_never_believed(world: Wo
     await world.assert_books_balance()
 
 
+async def test_a_webhook_that_tells_nothing_new_costs_no_call(world: World) -> None:
+    variant = await world.variant(3)
+    wish = world.wish(await world.person(), (variant, 1))
+    await world.tap.buy(wish)
+    await world.queue.idle()
+    asked: list[str] = []
+    retrieve = world.provider.retrieve
+
+    async def counted(intent: str) -> Any:
+        asked.append(intent)
+        return await retrieve(intent)
+
+    world.provider.retrieve = counted
+    inbox = WebhookInbox(world.payments, world.provider, world.settler)
+    for n, kind in enumerate(("payment_intent.created", "payment_intent.succeeded", "charge.succeeded")):
+        await webhook(world, f"evt_{n}", kind, "pi_0")
+    assert await inbox.run() == 3
+    assert (asked, await inbox.run()) == ([], 0)
+    await webhook(world, "evt_refund", "charge.refunded", "pi_0")
+    await inbox.run()
+    assert asked == ["pi_0"]
+
+
 async def test_a_webhook_about_nothing_of_ours_is_put_aside(world: World) -> None:
     await world.payments.receive_webhook("evt_x", "payment_intent.succeeded", {"object": "nonsense"})
     await world.payments.receive_webhook("evt_y", "customer.created", {})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from overlay.ports import Refusal
+from server.checkout.charge import ChargeQueue
 from server.shop.ids import OrderId, UserId
 
 from .world import World
@@ -289,6 +291,41 @@ async def test_a_hold_without_an_order_ends_by_itself(world: World) -> None:
     assert (await refused(world.tap.buy(world.wish(ada, (variant, 1))))).code == "sold_out"
     await world.redis.zadd(f"hawker:gate:{{{world.shop_id}}}:holds", {ghost: 0})  # time passes
     assert (await world.tap.buy(world.wish(ada, (variant, 1)))).state == "charging"
+
+
+async def test_charges_wait_for_a_crowd_but_not_for_ever(world: World) -> None:
+    charged: list[tuple[str, int]] = []
+
+    class Counting:
+        async def charge(self, order_id: str, attempt: int) -> None:
+            charged.append((order_id, attempt))
+
+    class Late(ChargeQueue):
+        async def _watch_loop(self) -> None:
+            self._late_s = 1.0
+
+    queue = Late(Counting(), world.payments, patience_s=1.0)  # type: ignore[arg-type]
+    running = asyncio.create_task(queue.run())
+    await asyncio.sleep(0)
+    queue.put(OrderId("waits"), 1)
+    await asyncio.sleep(0.1)
+    assert not charged
+    await queue.idle()
+    queue._late_s = 0.0
+    queue.put(OrderId("at once"), 1)
+    async with asyncio.timeout(0.5):
+        await queue.idle()
+    assert charged == [("waits", 1), ("at once", 1)]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_queue_sees_that_the_loop_is_late(world: World) -> None:
+    await asyncio.sleep(0.1)
+    time.sleep(0.3)  # noqa: ASYNC251 - that is the point
+    async with asyncio.timeout(1):
+        while world.queue._late_s < 0.03:
+            await asyncio.sleep(0)
 
 
 async def test_a_gift_needs_no_payment(world: World) -> None:
