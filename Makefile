@@ -58,10 +58,14 @@ bench-join: $(BUILT) ## How fast viewers can join
 	$(BIN)/python -m loadtests.bench_join $(ARGS)
 bench-viewers: $(BUILT) ## How many viewers a core serves
 	$(BIN)/python -m loadtests.bench_viewers $(ARGS)
-.PHONY: bench-orders
-bench: bench-orders
+.PHONY: bench-orders bench-drop bench-chaos
+bench: bench-orders bench-drop bench-chaos
 bench-orders: $(BUILT) ## Orders on one hot variant: in groups, against one a commit
 	$(BIN)/python -m loadtests.orders $(ARGS)
+bench-drop: $(BUILT) $(PAGES) redis-benchmark ## 10,000 buyers tap at once for 1,000 units
+	$(BIN)/python -m loadtests.drop $(ARGS)
+bench-chaos: $(BUILT) $(PAGES) ## Break everything while people buy, then read the books. SEEDS=N, ten otherwise
+	SEEDS=$(SEEDS) $(BIN)/python -m loadtests.chaos $(ARGS)
 bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass to glass
 	$(BIN)/python -m loadtests.latency $(ARGS)
 bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
@@ -91,6 +95,11 @@ settings: $(INSTALLED) ## Write deploy/settings.md from the table in server/conf
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 		|| { echo "installing Chromium for the browser tests" >&2; sh deploy/install-chromium.sh >&2; }
+
+.PHONY: redis-benchmark
+redis-benchmark:
+	@command -v redis-benchmark >/dev/null \
+		|| { echo "installing redis-tools for the gate's benchmark" >&2; sh deploy/install-redis-tools.sh >&2; }
 
 .PHONY: clean
 clean: ## Remove what was installed and built (the demo's data stays)
