@@ -7,6 +7,7 @@
  * session is made beside the old one and shown from its first decoded frame, so that nobody sees it happen.
  */
 
+import { keepCushion } from './cushion.ts';
 import { MediaLink } from './media-link.ts';
 import { Backoff, preferCodecs } from './media.ts';
 import type { Problem } from './problem.ts';
@@ -111,6 +112,7 @@ export class WhepPlayer {
     const { peer, offer, described } = this.#prepared ?? prepare(this.options.iceServers);
     this.#prepared = null;
     const stream = new MediaStream();
+    keepCushion(peer);
     const link = new MediaLink(peer, LIMITS, this.options.token ?? null, {
       connected: () => this.#connected(session),
       lost: (problem) => this.#lost(session, problem),
