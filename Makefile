@@ -62,9 +62,9 @@ bench-viewers: $(BUILT) ## How many viewers a core serves
 bench: bench-orders bench-drop bench-chaos
 bench-orders: $(BUILT) ## Orders on one hot variant: in groups, against one a commit
 	$(BIN)/python -m loadtests.orders $(ARGS)
-bench-drop: $(BUILT) $(PAGES) redis-benchmark ## 10,000 buyers tap at once for 1,000 units
+bench-drop: $(BUILT) redis-benchmark ## 10,000 buyers tap at once for 1,000 units
 	$(BIN)/python -m loadtests.drop $(ARGS)
-bench-chaos: $(BUILT) $(PAGES) ## Break everything while people buy, then read the books. SEEDS=N, ten otherwise
+bench-chaos: $(BUILT) ## Break everything while people buy, then read the books. SEEDS=N, ten otherwise
 	SEEDS=$(SEEDS) $(BIN)/python -m loadtests.chaos $(ARGS)
 bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass to glass
 	$(BIN)/python -m loadtests.latency $(ARGS)

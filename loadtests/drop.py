@@ -28,6 +28,11 @@ from loadtests.books import Told, read_books
 from loadtests.gate import gate_ratio
 from loadtests.rig import Rig, Role
 from loadtests.shop import BenchShop, open_shop, scratch
+from overlay.log import open_redis
+from server.checkout.gatekeeper import Gatekeeper
+from server.store.inventory import RedisInventory
+from server.store.pool import open_pool
+from server.store.stock import StockStore
 
 BUYERS, UNITS = 10_000, 1_000
 OVERLAYS, CROWDS = 2, 2  # processes; 5,000 sockets in each is well below the limit on open files
@@ -119,6 +124,7 @@ async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) ->
         async with asyncio.timeout(READY_S):
             entered = await asyncio.gather(*(crowd.hear("entered") for crowd in crowds))
         _tell(f"{sum(entered):,} buyers are in the room")
+        await _open_gate(shop_rig, shop)
         at = time.monotonic() + 3
         await asyncio.gather(*(crowd.say({"at": at}) for crowd in crowds))
         paying = asyncio.create_task(_paid(shop_rig, units, at))
@@ -131,6 +137,12 @@ async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) ->
         return await _report(shop_rig, taps, units, at, paid_s, max(frames))
     finally:
         await asyncio.gather(*(crowd.end() for crowd in crowds))
+
+
+async def _open_gate(shop_rig: Rig, shop: BenchShop) -> None:
+    """As any earlier tap does: the gate learns what there is."""
+    async with open_pool(shop_rig.database_url) as pool, open_redis(shop_rig.redis_url) as redis:
+        await Gatekeeper(RedisInventory(redis), StockStore(pool)).open(shop.shop_id, [shop.variant_id])
 
 
 async def _paid(shop_rig: Rig, units: int, at: float) -> float:
