@@ -295,10 +295,9 @@ class Broadcast:
 
     def end(self, reason: str) -> None:
         """Sends everyone away."""
-        if self.publisher is not None:
-            self.publisher.close(reason)
-        if self.heir is not None:
-            self.heir.close(reason)
+        for publisher in (self.heir, self.publisher):
+            if publisher is not None:
+                publisher.close(reason)
         for viewer in list(self.viewers):
             viewer.close(reason)
         self._enter(BroadcastState.IDLE, self._clock.time())

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable
 
 from .sessions import Session, Sessions
+
+log = logging.getLogger(__name__)
 
 BATCH = 10
 BATCHES_PER_S = 10
@@ -28,14 +31,17 @@ _LOOK_S = 0.05
 async def drain(sessions: Sessions, timeout_s: float) -> None:
     """Returns when nobody is here any more, or all who are have been closed."""
     sessions.is_draining = True
+    log.info("draining: %d sessions, at most %.0f s", len(sessions), timeout_s)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s * VIEWERS_SHARE):
                     await _move_viewers(sessions, timeout_s * VIEWERS_SHARE / 2)
-            _ask(sessions, (held for held in sessions if held.kind == "whip"))
+            hosts = _ask(sessions, (held for held in sessions if held.kind == "whip"))
+            log.info("draining: %d left, %d hosts asked to move", len(sessions), len(hosts))
             while len(sessions):
                 await asyncio.sleep(_LOOK_S)
+    log.info("drained: %d had not moved", len(sessions))
     sessions.close_all("draining")
 
 
