@@ -17,11 +17,9 @@ bidder, never above it:
 
 Time is the database's. A bid was *received* when a process of ours had it, and is *decided* later, at `now`.
 It counts while `now` is no later than the hammer; and until one latency window after it, if it was received
-before the hammer, or if its picture was: its media time is no later than that of the hammer. Later than that
-none counts. The picture's clock is taken from the book: nobody can answer a picture before it was taken, so
-the shortest time between a bid's picture and its arrival is the best known delay of a picture. A bid in the
-last `extension_ms` before the hammer moves it to `extension_ms` after the bid, never past the cap; none does
-after the hammer has fallen.
+before the hammer, or if its picture was (see auction_picture). Later than that none counts. A bid in the last
+`extension_ms` before the hammer moves it to `extension_ms` after the bid, never past the cap; none does after
+the hammer has fallen.
 """
 
 from __future__ import annotations
@@ -33,11 +31,12 @@ from enum import StrEnum
 import msgspec
 
 from overlay.selling import AuctionState, StandingState
+from server.shop.auction_book import Answer, Bid, Line, Refused, Repeated, TakeBack, Terms, Written
+from server.shop.auction_picture import PictureClock
+from server.shop.auction_ranking import Best, Ranking
 
 NO_TAKING_BACK_MS = 5_000
 """Before the hammer a bid stands: nobody can look at the others' maxima by a bid that is then taken back."""
-_RTP = 2**32
-_TICKS_A_MS = 90
 
 
 class AuctionEvent(StrEnum):
@@ -66,116 +65,6 @@ TAKES_BIDS = frozenset({_S.ANNOUNCED, _S.OPEN, _S.CLOSING})
 ENDED = frozenset({_S.SOLD, _S.UNSOLD, _S.CANCELLED})
 
 
-class Terms(msgspec.Struct, frozen=True):
-    """What was announced. `reserve_minor` 0: none. `extension_ms` 0: sudden death."""
-
-    start_minor: int
-    increment_minor: int
-    duration_ms: int
-    extension_ms: int = 10_000
-    max_extension_ms: int = 300_000
-    latency_window_ms: int = 1_500
-    misbid_ms: int = 10_000
-    reserve_minor: int = 0
-
-
-class Line(msgspec.Struct, frozen=True):
-    """A line of the book: a bid, or, with `takes_back`, a misbid taken back. `amount_minor` is what the bid
-    stood at when it was placed: the price it made, or its own maximum where it was outbid at once."""
-
-    n: int
-    user_id: str
-    command_id: str
-    max_minor: int
-    amount_minor: int
-    received_ms: int
-    media_time: int | None = None
-    takes_back: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bid:
-    """A wish to bid. `media_time`: RTP time (90 kHz, mod 2^32) of the picture that the bidder saw."""
-
-    user_id: str
-    command_id: str
-    max_minor: int
-    received_ms: int
-    media_time: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TakeBack:
-    """A wish to take one's latest bid back."""
-
-    user_id: str
-    command_id: str
-    received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A new line for the book."""
-
-    line: Line
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """The command is in the book already."""
-
-    line: Line
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    code: str  # bid_too_low, auction_closed, misbid_over
-    least_minor: int = 0
-
-
-Answer = Written | Repeated | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """A bidder's highest standing bid."""
-
-    user_id: str
-    max_minor: int
-    n: int
-
-    def beats(self, other: Best | None) -> bool:
-        return other is None or (self.max_minor, -self.n) > (other.max_minor, -other.n)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The two who matter."""
-
-    leader: Best | None = None
-    second: Best | None = None
-
-    def joined(self, best: Best) -> Ranking:
-        """The ranking with a bidder's new best bid, which is above that bidder's former ones."""
-        others = [b for b in (self.leader, self.second) if b is not None and b.user_id != best.user_id]
-        first, *rest = sorted([*others, best], key=lambda b: (-b.max_minor, b.n))
-        return Ranking(first, rest[0] if rest else None)
-
-    def price_minor(self, terms: Terms) -> int:
-        if self.leader is None:
-            return terms.start_minor
-        top = self.leader.max_minor
-        price = terms.start_minor
-        if self.second is not None:
-            price = min(top, self.second.max_minor + terms.increment_minor)
-        return max(price, terms.reserve_minor) if top >= terms.reserve_minor else price
-
-    def reserve_met(self, terms: Terms) -> bool:
-        return terms.reserve_minor == 0 or (
-            self.leader is not None and self.leader.max_minor >= terms.reserve_minor
-        )
-
-
 @dataclass(slots=True)
 class Auction:
     """An auction folded from its book. One that a failed write has touched is thrown away and read again."""
@@ -186,11 +75,11 @@ class Auction:
     cap_ms: int | None = None
     last_n: int = 0
     bids: int = 0
-    ranking: Ranking = Ranking()
+    ranking: Ranking = field(default_factory=Ranking)
     standing: dict[str, list[Line]] = field(default_factory=dict)  # by bidder, rising
     commands: dict[tuple[str, str], Line] = field(default_factory=dict)
     took_back: set[str] = field(default_factory=set)
-    delay_ticks: int | None = None  # the shortest from a picture to its bid, on the picture's clock mod 2^32
+    picture: PictureClock = field(default_factory=PictureClock)
 
     # --- the book ---
 
@@ -204,8 +93,7 @@ class Auction:
         self.bids += 1
         self.standing.setdefault(line.user_id, []).append(line)
         self.ranking = self.ranking.joined(Best(line.user_id, line.max_minor, line.n))
-        if line.media_time is not None:
-            self._learn_delay(line.received_ms, line.media_time)
+        self.picture = self.picture.seen(line.media_time, line.received_ms)
 
     def _strike(self, line: Line) -> None:
         self.took_back.add(line.user_id)
@@ -246,7 +134,9 @@ class Auction:
 
     @property
     def reserve_met(self) -> bool:
-        return not self.is_secret and self.ranking.reserve_met(self.terms)
+        """Whether there is a reserve, and it is reached."""
+        shown = self.terms.reserve_minor > 0 and not self.is_secret
+        return shown and self.ranking.reserve_met(self.terms)
 
     def max_of(self, user_id: str) -> int:
         """A bidder's own maximum; 0 for none."""
@@ -300,7 +190,7 @@ class Auction:
             return True
         if now_ms > self.ends_ms + self.terms.latency_window_ms:
             return False
-        return bid.received_ms <= self.ends_ms or self._saw_it_before(self.ends_ms, bid.media_time)
+        return bid.received_ms <= self.ends_ms or self.picture.was_before(bid.media_time, self.ends_ms)
 
     def _extend(self, received_ms: int, now_ms: int) -> None:
         ends, cap, extension = self.ends_ms, self.cap_ms, self.terms.extension_ms
@@ -308,19 +198,6 @@ class Auction:
             return
         if extension and ends - received_ms < extension:
             self.ends_ms = max(ends, min(received_ms + extension, cap))
-
-    # --- the picture's clock ---
-
-    def _learn_delay(self, received_ms: int, media_time: int) -> None:
-        delay = (received_ms * _TICKS_A_MS - media_time) % _RTP
-        if self.delay_ticks is None or _signed(delay - self.delay_ticks) < 0:
-            self.delay_ticks = delay
-
-    def _saw_it_before(self, ends_ms: int, media_time: int | None) -> bool:
-        if media_time is None or self.delay_ticks is None:
-            return False
-        hammer = ends_ms * _TICKS_A_MS - self.delay_ticks
-        return _signed(media_time - hammer) <= 0
 
     # --- misbids ---
 
@@ -391,11 +268,6 @@ class Auction:
             return False
         self.state = to
         return True
-
-
-def _signed(ticks: int) -> int:
-    """A difference of RTP times: of the two ways round the circle the shorter."""
-    return (ticks + _RTP // 2) % _RTP - _RTP // 2
 
 
 def folded(terms: Terms, state: AuctionState, lines: Collection[Line]) -> Auction:

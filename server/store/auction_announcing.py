@@ -6,7 +6,7 @@ import secrets
 
 from msgspec import Struct
 
-from server.shop.auction import Terms
+from server.shop.auction_book import Terms
 from server.store.auctions import move_stock
 from server.store.pool import Connection
 from server.store.rows import audit

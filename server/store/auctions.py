@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from overlay.selling import AuctionState, BidView, StandingState, StandingView
-from server.shop.auction import Auction, Line, Terms
+from server.shop.auction import Auction
 from server.shop.auction_alias import alias
+from server.shop.auction_book import Line, Terms
 from server.store.database import Database
 from server.store.pool import Connection, Pool
 from server.store.sql import statement

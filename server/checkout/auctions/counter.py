@@ -23,7 +23,7 @@ from server.checkout.auctions.teller import Teller
 from server.checkout.auctions.views import auction_views
 from server.checkout.ports import Gate, GateDown
 from server.checkout.selling import Handler
-from server.shop.auction import Terms
+from server.shop.auction_book import Terms
 from server.shop.ids import ShopId, canonical
 from server.store import auction_views as store
 from server.store.auction_announcing import CannotAnnounce, NewAuction, announce

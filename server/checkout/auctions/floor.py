@@ -20,7 +20,7 @@ from server.checkout.answers import RETRY_MS
 from server.checkout.auctions.refusals import refusal
 from server.checkout.auctions.teller import Placed
 from server.checkout.ports import StoreTrouble
-from server.shop.auction import Answer, Bid, Refused, TakeBack, Written
+from server.shop.auction_book import Answer, Bid, Refused, TakeBack, Written
 from server.store.auctions import AuctionStore, LockedAuction
 from server.store.batch import Batcher, BatcherFull
 
