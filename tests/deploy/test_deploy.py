@@ -74,8 +74,21 @@ def test_only_web_ports_and_media_are_open_to_the_world(compose: dict[str, Any])
     published = {name: s["ports"] for name, s in compose["services"].items() if "ports" in s}
     assert published == {
         "stream": ["8403:8403/udp", "8403:8403/tcp"],
+        "stream-2": ["8413:8403/udp", "8413:8403/tcp"],
         "caddy": ["80:80", "443:443", "443:443/udp"],
     }
+
+
+def test_a_second_media_node_tells_itself_apart_and_has_time_to_drain(compose: dict[str, Any]) -> None:
+    first, second = compose["services"]["stream"], compose["services"]["stream-2"]
+    assert second["profiles"] == ["two-nodes"], "one is enough for most shops"
+    for setting in ("NODE_ID", "STREAM_NODE_URL", "STREAM_ANNOUNCED", "STREAM_PUBLIC_URL"):
+        name = f"HAWKER_{setting}"
+        assert first["environment"][name] != second["environment"][name], name
+    for node in (first, second):
+        assert int(node["stop_grace_period"].removesuffix("s")) > config.Settings().stream_drain_s
+        inside = node["networks"]["inside"]["ipv4_address"]
+        assert node["environment"]["HAWKER_STREAM_ANNOUNCED"].endswith(f",{inside}")
 
 
 def test_every_variable_of_compose_is_in_the_example(compose: dict[str, Any]) -> None:
@@ -99,12 +112,14 @@ def test_the_image_copies_what_exists_and_runs_unprivileged() -> None:
 
 def test_caddy_reaches_every_public_role_and_hides_metrics() -> None:
     text = (DEPLOY / "Caddyfile").read_text()
-    assert set(re.findall(r"reverse_proxy (\S+)", text)) == {"web:8400", "overlay:8401", "stream:8402"}
+    reached = set(re.findall(r"reverse_proxy (\S+)", text))
+    assert reached == {"web:8400", "overlay:8401", "stream:8402", "stream-2:8402"}
     assert text.count("{") == text.count("}")
     inner = re.search(r"@inner path (.+)\n\thandle @inner {\n\t\trespond 404\n\t}\n", text)
     assert inner, "a respond outside of handle would come after every handle"
     assert inner.end() < text.index("reverse_proxy")
-    hidden = {f"{prefix}/{page}" for prefix in ("", "/room", "/media") for page in ("metrics", "healthz")}
+    roles = ("", "/room", "/media", "/media-2")
+    hidden = {f"{prefix}/{page}" for prefix in roles for page in ("metrics", "healthz")}
     assert set(inner[1].split()) == hidden
 
 
