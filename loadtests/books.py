@@ -33,6 +33,7 @@ OPEN = {"charging", "action_needed"}
 KEPT = {"paid", "fulfilled"}
 ENDED_BADLY = {"declined", "cancelled"}
 OFFERS = {"offer", "offer_back"}
+AUCTIONED = {"auction", "auction_back", "award", "award_back"}
 TIMEOUT_S = 60.0
 
 
@@ -86,6 +87,7 @@ class Books:
     customers: dict[str, str]
     payments: list[dict[str, Any]]
     offers: list[dict[str, Any]]
+    auctions: list[dict[str, Any]]
     intents: list[Intent] | None = None
     told: list[Told] = field(default_factory=list)
 
@@ -120,7 +122,14 @@ async def read_books(
 
 def violations(books: Books, *, at_rest: bool) -> list[Violation]:
     """What is wrong with the books, the stock first."""
-    found = [*_stock(books), *_orders(books), *_limits(books), *_answers(books), *_ledger(books)]
+    found = [
+        *_stock(books),
+        *_off_sale(books),
+        *_orders(books),
+        *_limits(books),
+        *_answers(books),
+        *_ledger(books),
+    ]
     if books.intents is not None:
         found += [*_charges(books, at_rest), *_buyers(books, at_rest)]
     if at_rest:
@@ -143,6 +152,8 @@ _TABLES = {
     "attempts": "SELECT order_id::text, attempt, state FROM payment_attempts",
     "payments": "SELECT id, order_id::text, kind, payment_intent_ref, refund_ref, amount_minor FROM payments",
     "offers": "SELECT variant_id::text, offered FROM waitlist WHERE state = 'offered'",
+    "auctions": "SELECT variant_id::text, state FROM auctions"
+    " WHERE state NOT IN ('sold', 'unsold', 'cancelled')",
     "customers": "SELECT user_id::text, customer_ref FROM payment_customers",
 }
 
@@ -162,6 +173,7 @@ async def open_books(connection: Connection) -> Books:
         customers={row["customer_ref"]: row["user_id"] for row in rows["customers"]},
         payments=rows["payments"],
         offers=rows["offers"],
+        auctions=rows["auctions"],
     )
 
 
@@ -214,6 +226,22 @@ def _stock(books: Books) -> Iterator[Violation]:
             yield Violation(
                 "oversell", f"variant {variant}", f"at most {put_on_sale[variant]} put on sale", found
             )
+
+
+def _off_sale(books: Books) -> Iterator[Violation]:
+    """A unit is off sale for each auction that is up; for one being charged only between two winners."""
+    off: Counter[str] = Counter()
+    for m in books.movements:
+        if m["kind"] in AUCTIONED:
+            off[m["variant_id"]] -= m["available_delta"] + m["held_delta"]
+    up, charging = (
+        Counter(a["variant_id"] for a in books.auctions if (a["state"] == "charging") is charged)
+        for charged in (False, True)
+    )
+    for variant in off.keys() | up.keys() | charging.keys():
+        if not up[variant] <= off[variant] <= up[variant] + charging[variant]:
+            expected = f"{up[variant]} off sale ({charging[variant]} more being charged)"
+            yield Violation("stock_broken", f"auctions of {variant}", expected, str(off[variant]))
 
 
 def _units(books: Books) -> tuple[Counter[str], Counter[str]]:

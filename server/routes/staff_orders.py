@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta
 
 from server.auth.roles import Action
@@ -47,9 +48,11 @@ async def list_orders(call: Call, query: StaffOrderQuery) -> Orders:
 async def order(call: Call) -> Order:
     async with transaction(call.deps.pool) as db:
         row = await store.order(db, call.path("id"))
-    if row is None:
-        raise Problem("no_such_order")
-    return order_view(row, for_buyer=False)
+        if row is None:
+            raise Problem("no_such_order")
+        trail = await store.trail(db, row.id)
+    history = tuple(sorted((*row.history, *trail), key=lambda happening: happening.at))
+    return order_view(msgspec.structs.replace(row, history=history), for_buyer=False)
 
 
 async def fulfil(call: Call) -> Order:
@@ -95,7 +98,7 @@ OPERATIONS = (
         method="GET",
         path=_ORDER,
         handler=order,
-        summary="One order with its history",
+        summary="One order with its whole history: attempts, payments, refunds and webhooks too",
         access=_SEE,
         returns=Order,
         errors=("no_such_order",),

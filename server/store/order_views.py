@@ -74,6 +74,36 @@ async def order(db: Connection, order_id: str) -> OrderRow | None:
     return None if record is None else (await _whole(db, [plain(record)]))[0]
 
 
+_TRAIL = """
+SELECT 'charge_attempt' AS kind, created_at AS at,
+       jsonb_build_object('attempt', attempt, 'state', state, 'tries', tries, 'reference', payment_intent_ref,
+                          'code', failure_code, 'key', idempotency_key) AS detail
+FROM payment_attempts WHERE order_id = $1
+UNION ALL
+SELECT 'ledger_' || kind, at, jsonb_build_object('entry', id, 'amount_minor', amount_minor,
+                                                 'reference', coalesce(refund_ref, payment_intent_ref))
+FROM payments WHERE order_id = $1
+UNION ALL
+SELECT 'refund_is_' || state, coalesce(done_at, created_at),
+       jsonb_build_object('amount_minor', amount_minor, 'reason', reason, 'tries', tries,
+                          'code', failure_code, 'reference', refund_ref)
+FROM refunds WHERE order_id = $1
+UNION ALL
+SELECT 'webhook', received_at, jsonb_build_object('event', kind, 'reference', event_id,
+         'processed', CASE WHEN processed_at IS NULL THEN 'no' ELSE 'yes' END, 'error', error)
+FROM webhook_inbox
+WHERE coalesce(payload #>> '{data,object,payment_intent}', payload #>> '{data,object,id}') IN (
+  SELECT payment_intent_ref FROM payment_attempts WHERE order_id = $1
+  UNION SELECT payment_intent_ref FROM payments WHERE order_id = $1)
+ORDER BY at
+"""
+
+
+async def trail(db: Connection, order_id: str) -> tuple[Happening, ...]:
+    """What happened behind an order's history: attempts, ledger, refunds, webhooks. For the shop's people."""
+    return tuple(Happening(**dict(row)) for row in await db.fetch(_TRAIL, order_id))
+
+
 async def orders_of_user(
     db: Connection, user_id: str, before: int | None, limit: int = PAGE
 ) -> list[OrderRow]:

@@ -32,6 +32,7 @@ _SUMS = tuple(
         "refunds",
         "attempts",
         "offers",
+        "auctions",
         "stock",
     )
 )

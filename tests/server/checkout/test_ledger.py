@@ -105,6 +105,11 @@ TAMPERED = {
               " (id, shop_id, variant_id, quantity, state, offer_id, offered, offer_ends_at)"
               " SELECT gen_random_uuid(), shop_id, v.id, 1, 'offered', gen_random_uuid(), 1, now()"
               " FROM variants v JOIN products p ON p.id = v.product_id", "waitlist"),
+    "auction": ("INSERT INTO auctions (id, shop_id, show_id, variant_id, state, start_minor, increment_minor,"
+                " duration_ms, extension_ms, max_extension_ms, latency_window_ms, misbid_ms, alias_key,"
+                " price_minor, next_minor)"
+                " SELECT gen_random_uuid(), s.shop_id, s.id, v.id, 'open', 1, 1, 1, 0,"
+                " 0, 0, 0, '', 1, 1 FROM variants v, shows s", "auctions"),
     "refund": ("UPDATE refunds SET amount_minor = amount_minor - 1", "refunds"),
     "attempt": ("UPDATE payment_attempts SET state = 'declined' WHERE state = 'paid'", "payment_attempts"),
 }  # fmt: skip

@@ -168,6 +168,21 @@ async def test_a_tap_is_paid_sent_and_given_back(paying_web: Web) -> None:
     assert refunded.status_code == 200, refunded.text
     async with transaction(web.deps.pool) as db:
         assert await db.fetchval("SELECT count(*) FROM refunds WHERE order_id = $1", body["id"]) == 1
+        intent = await db.fetchval("SELECT payment_intent_ref FROM orders WHERE id = $1", body["id"])
+    told = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"id": intent}},
+    }
+    await web.deps.inbox.receive_webhook("evt_1", "payment_intent.succeeded", told)
+    whole = (await producer.get(path)).json()["history"]
+    behind = ["charge_attempt", "ledger_charge", "refund_is_queued", "webhook"]
+    assert sorted({h["kind"] for h in whole} & set(behind)) == behind
+    assert [h["at"] for h in whole] == sorted(h["at"] for h in whole)
+    assert intent in str(whole)
+    assert intent not in str((await buyer.get(f"/api/orders/{body['id']}")).json()["history"])
+    async with transaction(web.deps.pool) as db:
         told = await db.fetch("SELECT payload FROM outbox WHERE kind = 'order_mail' ORDER BY id")
     letters = [one["payload"]["letter"] for one in told if one["payload"]["order_id"] == body["id"]]
     assert letters == ["receipt", "shipped"]
