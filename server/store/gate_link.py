@@ -157,6 +157,8 @@ class _Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._transport: asyncio.WriteTransport | None = None
         self._full = False
+        self._heard_s = self._loop.time()
+        self._silent = False
         self._watch: asyncio.TimerHandle | None = None
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
@@ -168,7 +170,7 @@ class _Wire(asyncio.Protocol):
         if not self._unsent and not self._full:
             self._loop.call_soon(self._send)
         self._unsent.append(command)
-        self._waiting.append((self._loop.time() + self._deadline_s, reply))
+        self._waiting.append((self._loop.time(), reply))
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_EVERY_S, self._look)
         return reply
@@ -192,12 +194,15 @@ class _Wire(asyncio.Protocol):
             self._unsent.clear()
 
     def _look(self) -> None:
+        """Give a silent server up at the second look: a late loop may not have read what is there yet."""
         self._watch = None
         if self._waiting:
-            if self._waiting[0][0] < self._loop.time():
+            silent_s = self._loop.time() - max(self._waiting[0][0], self._heard_s)
+            if silent_s > self._deadline_s and self._silent:
                 self.give_up("no answer in time")
-            else:
-                self._watch = self._loop.call_later(WATCH_EVERY_S, self._look)
+                return
+            self._silent = silent_s > self._deadline_s
+            self._watch = self._loop.call_later(0 if self._silent else WATCH_EVERY_S, self._look)
 
     # asyncio.Protocol
 
@@ -205,6 +210,7 @@ class _Wire(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        self._heard_s = self._loop.time()
         self._reader.feed(data)
         try:
             while (answer := self._reader.gets()) is not False:  # False: not whole yet; RESP2 has no booleans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,6 +86,16 @@ async def test_a_silent_server_is_given_up_and_the_next_call_connects_again(tmp_
         link._address = address
         assert await link.call("PONG") == b"PONG"
         await link.close()
+
+
+async def test_a_late_loop_is_no_silence(redis_url: str) -> None:
+    async with open_redis(redis_url) as redis, linked(Address.of(redis), deadline_s=0.3) as link:
+        await link.call("PING")
+        waiting = asyncio.ensure_future(link.call("PING"))
+        for _ in range(3):  # it is sent; then nobody reads for a while
+            await asyncio.sleep(0)
+        time.sleep(0.7)  # noqa: ASYNC251 - that is the point
+        assert await waiting == b"PONG"
 
 
 async def test_a_lost_connection_is_told_and_made_again(tmp_path: Path) -> None:
