@@ -16,6 +16,7 @@ from overlay.selling import (
     OpenAuction,
     RetractBid,
     SellingCommand,
+    StandingState,
 )
 from server.checkout.auctions.floor import Floor
 from server.checkout.auctions.refusals import refusal
@@ -114,7 +115,9 @@ class AuctionCounter:
                 raise refusal("wrong_state")
             await found.write()
             await _audit(found, actor, "auction_opened")
+            standings = {who: found.standing(who) for who in found.auction.standing}
         await self._teller.changed(auction_id)
+        await self._teller.standings(standings)
         return SellingAnswer()
 
     async def _call_off(self, show_id: str, actor: Actor, command: CancelAuction) -> SellingAnswer:
@@ -128,8 +131,10 @@ class AuctionCounter:
             await found.write()
             version = await found.put_back_on_sale()
             await _audit(found, actor, "auction_cancelled")
+            standings = {who: found.standing(who, StandingState.LOST) for who in found.auction.standing}
         await self._tell_gate(found.head.shop_id, found.head.variant_id, 1, version)
         await self._teller.changed(auction_id)
+        await self._teller.standings(standings)
         return SellingAnswer()
 
     async def _tell_gate(self, shop_id: str, variant_id: str, delta: int, version: int | None) -> None:

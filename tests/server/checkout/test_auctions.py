@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 
 from overlay.frames import Offset, ShowId, ShowState, UserId
-from overlay.log import ShowLog
+from overlay.log import ShowLog, open_redis
 from overlay.ports import Actor, Refusal, RoomSeed
 from overlay.selling import (
     AnnounceAuction,
@@ -21,10 +22,14 @@ from overlay.selling import (
     CancelAuction,
     OpenAuction,
     RetractBid,
+    Standing,
     StandingView,
 )
+from overlay.signals import user_channel
+from server.checkout.auctions.wiring import auction_parts
 from server.checkout.ports import StoreTrouble
 from server.checkout.wiring import checkout
+from server.jobs.charges import StaleCharges
 from server.shop.ids import OrderId
 from server.store import auction_views
 from server.store.auctions import LockedAuction
@@ -509,3 +514,95 @@ async def test_the_public_book_names_nobody(saleroom: Saleroom) -> None:
     async with world.pool.acquire() as connection:
         book = await auction_views.book(connection, first, None)
         assert [(line.bid_n, line.alias, line.amount_minor) for line in book] == [(1, one.alias, 1_000)]
+
+
+async def test_pre_bidders_hear_where_they_stand_when_it_opens(saleroom: Saleroom) -> None:
+    world = saleroom.world
+    auction = await saleroom.announce(await world.variant(1))
+    ada, bob = await world.person(), await world.person()
+    await saleroom.bid(auction, ada, 4_000)
+    await saleroom.bid(auction, bob, 3_000)
+    async with world.redis.pubsub(ignore_subscribe_messages=True) as ears:
+        await ears.subscribe(user_channel(ada), user_channel(bob))
+        await ears.get_message(timeout=1)
+        await saleroom.sell(HOST, OpenAuction(id="o", auction_id=auction))
+        heard: dict[str, str] = {}
+        while len(heard) < 2:
+            message = await ears.get_message(timeout=2)
+            if message is not None:
+                frame = msgspec.json.decode(message["data"], type=Standing)
+                heard[message["channel"].decode()] = frame.standing.state
+    assert heard == {user_channel(ada): "leading", user_channel(bob): "outbid"}
+
+
+async def test_two_workers_make_one_offer(saleroom: Saleroom) -> None:
+    world = saleroom.world
+    other = checkout(world.pool, world.redis, world.provider)
+    auction = await saleroom.opened(await world.variant(1))
+    ada = await world.person()
+    await saleroom.bid(auction, ada, 2_000)
+    await saleroom.past_hammer(auction)
+    await asyncio.gather(*(shop.auctioneer.run() for shop in (world.checkout, other) * 3))
+    await world.queue.idle()
+    assert len(await saleroom.offers(auction)) == 1
+
+
+async def test_a_worker_that_dies_with_the_charge_is_followed_by_another(saleroom: Saleroom) -> None:
+    world = saleroom.world
+    lost: list[str] = []
+    parts = auction_parts(
+        world.pool, world.redis, world.gate, lambda order, _: lost.append(order), owner="dead", lease_s=0.01
+    )
+    auction = await saleroom.opened(await world.variant(1))
+    ada = await world.person()
+    await saleroom.bid(auction, ada, 2_000)
+    await saleroom.past_hammer(auction)
+    await parts.auctioneer.run()
+    assert await saleroom.offers(auction) == [(ada, 1_000, "charging")]
+    await asyncio.sleep(0.05)
+    assert await StaleCharges(world.payments, world.charger).run() == 1
+    await saleroom.closed(auction)
+    assert lost
+    assert await saleroom.offers(auction) == [(ada, 1_000, "paid")]
+    assert await saleroom.state(auction) == "sold"
+    assert world.provider.charges == 1
+
+
+async def test_bids_do_not_wait_for_valkey(saleroom: Saleroom) -> None:
+    """With Valkey away bids are taken and answered; the room is told once it is back."""
+    world = saleroom.world
+    auction = await saleroom.opened(await world.variant(1))
+    async with open_redis("redis://127.0.0.1:9", deadline_s=0.2) as nobody:
+        cut_off = checkout(world.pool, nobody, world.provider)
+        people = [await world.person() for _ in range(3)]
+        async with asyncio.timeout(5):
+            for n, who in enumerate(people):
+                command = Bid(id="b", auction_id=auction, max_minor=2_000 + 1_000 * n)
+                answer = await cut_off.selling.sell(world.show_id, Actor(UserId(who), None, "A"), command)
+                assert answer.standing is not None
+                assert answer.standing.state == "leading"
+        await asyncio.sleep(0.1)
+    await world.pool.execute("UPDATE auctions SET updated_at = now() - interval '2 s'")
+    assert await world.checkout.auctioneer.tell_untold() == 1
+    newest = (await told(world))[-1]
+    assert isinstance(newest, AuctionChanged)
+    assert (newest.auction.bids, newest.auction.price_minor) == (3, 3_100)
+
+
+async def test_money_that_cannot_be_asked_for_keeps_the_unit_for_the_winner(saleroom: Saleroom) -> None:
+    """Without a definite answer nobody else is offered it, however often a worker looks."""
+    world = saleroom.world
+    variant = await world.variant(1)
+    auction = await saleroom.opened(variant)
+    ada, bob = await world.person(), await world.person()
+    await saleroom.bid(auction, ada, 5_000)
+    await saleroom.bid(auction, bob, 2_000)
+    world.provider.lose = 1
+    await saleroom.closed(auction)
+    assert await saleroom.offers(auction) == [(ada, 2_100, "charging")]
+    assert await world.stock_of(variant) == (0, 1, 0)
+    await world.pool.execute("UPDATE payment_attempts SET lease_until = now() - interval '1 s'")
+    await StaleCharges(world.payments, world.charger).run()
+    await saleroom.closed(auction)
+    assert await saleroom.offers(auction) == [(ada, 2_100, "paid")]
+    assert len(world.provider.intents) == 1
