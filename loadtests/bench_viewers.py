@@ -63,7 +63,7 @@ async def measure(
         figures = crowd.figures()
         reports.cancel()
         await crowd.leave()
-    packets = after["packets"] - before["packets"]
+    packets = max(after["packets"] - before["packets"], 1)
     cpu_s = after["cpu_s"] - before["cpu_s"]
     return figures | {
         "packets_sent": packets,
