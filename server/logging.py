@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -24,6 +25,7 @@ _SECRET_VALUES = (
     ),
 )
 _MASK = "***"
+_KINDS_KEPT = 1_000
 
 
 def masked(text: str) -> str:
@@ -50,6 +52,36 @@ def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
+class Sparing(logging.Filter):
+    """At most `most` warnings and errors a second of one kind; the next one says how many were left out.
+
+    A store that is down is met by every tap of a crowd: telling of each would cost more than answering them.
+    """
+
+    def __init__(self, most: int = 20) -> None:
+        super().__init__()
+        self._most = most
+        self._second: dict[tuple[str, str], int] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        said: Any = record.msg
+        kind = (record.name, str(said.get("event")) if isinstance(said, dict) else str(said))
+        second = int(record.created)
+        if self._second.get(kind) != second:
+            if len(self._second) > _KINDS_KEPT:
+                self._second.clear()
+                self._counts.clear()
+            left_out = max(0, self._counts.pop(kind, 0) - self._most)
+            self._second[kind] = second
+            if left_out:
+                record.left_out = left_out
+        self._counts[kind] += 1
+        return self._counts[kind] <= self._most
+
+
 def configure(role: str, *, form: str = "json", level: str = "info", stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's records to `stream` (stderr) as `json` or `text`."""
     shared: list[structlog.typing.Processor] = [
@@ -74,6 +106,7 @@ def configure(role: str, *, form: str = "json", level: str = "info", stream: Tex
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_formatter(shared, form))
+    handler.addFilter(Sparing())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -89,6 +122,17 @@ def _named(role: str) -> structlog.typing.Processor:
     return add
 
 
+_NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+def _extras(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What the standard library's loggers were given as `extra`."""
+    record = event.get("_record")
+    if record is not None:
+        event.update({k: v for k, v in vars(record).items() if k not in _NOT_EXTRA and k[0] != "_"})
+    return event
+
+
 def _formatter(shared: list[structlog.typing.Processor], form: str) -> logging.Formatter:
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(default=str)
     if form == "text":
@@ -96,6 +140,6 @@ def _formatter(shared: list[structlog.typing.Processor], form: str) -> logging.F
             colors=False, exception_formatter=structlog.dev.plain_traceback
         )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[_extras, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )

@@ -68,3 +68,28 @@ def test_a_traceback_is_masked_and_stays_on_its_line(lines: io.StringIO) -> None
         structlog.get_logger("x").exception("failed")
     assert "HIDDEN" not in lines.getvalue()
     assert "ValueError" in str(_last(lines)["exception"])
+
+
+def test_what_a_record_was_given_beside_its_text_is_written(lines: io.StringIO) -> None:
+    logging.getLogger("hawker.checkout").warning("tap_unsure", extra={"order_id": "o1", "api_key": "HIDDEN"})
+    assert _last(lines).items() >= {"event": "tap_unsure", "order_id": "o1"}.items()
+    assert "HIDDEN" not in lines.getvalue()
+
+
+def test_a_storm_of_the_same_warning_is_counted_not_written() -> None:
+    sparing = logs.Sparing(most=3)
+
+    def passes(what: str, at_s: float, level: int = logging.WARNING) -> logging.LogRecord | None:
+        record = logging.LogRecord("shop", level, "", 0, what, None, None)
+        record.created = at_s
+        return record if sparing.filter(record) else None
+
+    assert sum(passes("tap_unsure", 1.5) is not None for _ in range(50)) == 3
+    assert passes("another", 1.6) is not None
+    assert all(passes("order_paid", 1.6, logging.INFO) for _ in range(50))
+    later = passes("tap_unsure", 2.1)
+    assert later is not None
+    assert later.__dict__["left_out"] == 47
+    quiet = passes("tap_unsure", 3.1)
+    assert quiet is not None
+    assert "left_out" not in quiet.__dict__
