@@ -44,6 +44,7 @@ class Stage:
     ) -> None:
         self._sockets: list[WebSocketRoute] = []
         self._number = 0
+        self._welcomed = False
         self.sent: list[Frame] = []
         self.answers: dict[str, Answer] = {}
         self.you = {"user_id": user, "name": "Ana", "roles": roles or [], "may": may}
@@ -61,10 +62,19 @@ class Stage:
             welcome = {"type": "welcome", "protocol": 1, "you": self.you, "now_ms": now_ms()}
             whole = {"offset": offset, "snapshot": self.snapshot | {"offset": offset}}
             socket.send(json.dumps(welcome | whole))
+            self._welcomed = True
             return
         self.sent.append(frame)
         for answer in self.answers.get(frame["type"], lambda _: [])(frame):
             socket.send(json.dumps({"id": frame["id"]} | answer))
+
+    def wait(self, page: Page) -> None:
+        """Until the page has come into the room."""
+        for _ in range(100):
+            if self._welcomed:
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError("the page did not come into the room")
 
     def events(self, *events: Frame) -> None:
         """Append to the show log as far as the page can tell."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Demo, Person, violations
+from tests.browser.selling_stage import Stage, auction, bid, bids_placed, card_of, drop, flash, now_ms
+from tests.browser.test_show import products_of
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Person]
@@ -22,6 +26,8 @@ PAGES = {
     "viewer": ("viewer", "/shows/{show}"),
     "lobby": ("viewer", "/shows/{second}"),
     "account": ("viewer", "/account"),
+    "waitlist": ("viewer", "/account/waitlist"),
+    "auctions": ("viewer", "/account/auctions"),
     "orders": ("viewer", "/account/orders"),
     "studio": ("host", "/studio/{second}"),
     "console": ("producer", "/console/{show}"),
@@ -50,3 +56,164 @@ def test_what_is_on_air_is_seen_without_scrolling(visit: Visit) -> None:
     for viewport in (PHONE, DESKTOP):
         front = visit(viewport=viewport).open("/")
         expect(front.get_by_test_id("live-card").get_by_text("Watch")).to_be_in_viewport()
+
+
+# --- states that a room comes to: its frames are the test's own -----------------------------------------
+
+Products = list[dict[str, Any]]
+BIDS = [bid(1, "Amber Fox", 1000), bid(2, "Quiet Heron", 1300), bid(3, "Amber Fox", 1400)]
+SELLER = [
+    "pin",
+    "unpin",
+    "set_stock",
+    "set_price",
+    "start_flash",
+    "end_flash",
+    "schedule_drop",
+    "cancel_drop",
+]
+SELLER += ["announce_auction", "open_auction", "cancel_auction", "say"]
+
+
+def flash_price(stage: Stage, products: Products) -> None:
+    variant = products[0]["variants"][0]
+    stage.snapshot["pin"] = card_of(products[0])
+    stage.snapshot["flashes"] = {variant["id"]: flash(variant, seconds=300, price_minor=1990)}
+
+
+def drop_ahead(stage: Stage, products: Products) -> None:
+    stage.snapshot["pin"] = card_of(products[0])
+    coming = drop(products[1], opens_in_s=300)
+    stage.snapshot["drops"] = {coming["variant_id"]: coming}
+
+
+def drop_gone(stage: Stage, products: Products) -> None:
+    gone = drop(products[1], opens_in_s=-60, state="sold_out", waiting=7)
+    stage.snapshot["drops"] = {gone["variant_id"]: gone}
+
+
+def in_line(stage: Stage, products: Products) -> Callable[[], None]:
+    drop_gone(stage, products)
+    place = {"variant_id": products[1]["variants"][0]["id"], "state": "waiting", "quantity": 1, "position": 3}
+    return lambda: stage.tell({"type": "waitlist", "place": place})
+
+
+def my_turn(stage: Stage, products: Products) -> Callable[[], None]:
+    drop_gone(stage, products)
+    place = {"variant_id": products[1]["variants"][0]["id"], "state": "offered", "quantity": 1}
+    offer = {"offer_id": "o1", "offer_ends_ms": now_ms(300), "unit_price_minor": 2800}
+    return lambda: stage.tell({"type": "waitlist", "place": place | offer})
+
+
+def bidding(stage: Stage, products: Products) -> dict[str, Any]:
+    stage.snapshot["pin"] = card_of(products[0])
+    price = {"price_minor": 1400, "next_minor": 1500, "bids": 3, "leader": "Amber Fox", "recent": BIDS}
+    view = auction(products[2], seconds=300, has_reserve=True, **price)
+    stage.snapshot["auctions"] = {view["auction_id"]: view}
+    return view
+
+
+def auction_open(stage: Stage, products: Products) -> None:
+    bidding(stage, products)
+
+
+def stand(stage: Stage, view: dict[str, Any], state: str, **more: Any) -> None:
+    own = {"auction_id": view["auction_id"], "alias": "Quiet Heron", "state": state, "max_minor": 2000}
+    stage.tell({"type": "standing", "standing": own | more})
+
+
+def leading(stage: Stage, products: Products) -> Callable[[], None]:
+    view = bidding(stage, products)
+    return lambda: stand(stage, view, "leading", misbid_until_ms=now_ms(300))
+
+
+def outbid(stage: Stage, products: Products) -> Callable[[], None]:
+    view = bidding(stage, products)
+
+    def later() -> None:
+        stand(stage, view, "outbid")
+        moved = {"ends_ms": view["ends_ms"] + 10_000}
+        stage.events(bids_placed(view, bid(4, "Amber Fox", 1600), reserve_met=True, **moved))
+
+    return later
+
+
+def payment_failed(stage: Stage, products: Products) -> Callable[[], None]:
+    view = bidding(stage, products)
+
+    def later() -> None:
+        stage.events(
+            {"type": "auction_changed", "auction": view | {"state": "charging", "ends_ms": now_ms()}}
+        )
+        stand(stage, view, "payment_failed")
+
+    return later
+
+
+def staff(stage: Stage, products: Products) -> None:
+    bidding(stage, products)
+    stage.you["roles"] = ["producer"]
+
+
+def desk(stage: Stage, products: Products) -> None:
+    bidding(stage, products)
+    stage.you |= {"roles": ["producer"], "may": SELLER}
+    flash_price(stage, products)
+    coming = drop(products[1], opens_in_s=300)
+    stage.snapshot["drops"] = {coming["variant_id"]: coming}
+    announced = auction(products[3], state="announced")
+    stage.snapshot["auctions"][announced["auction_id"]] = announced
+
+
+STATES: dict[str, tuple[str, str, Callable[[Stage, Products], Any], str, str | None]] = {
+    "flash price": ("viewer", "/shows/{show}", flash_price, "flash", None),
+    "flash price in the sheet": ("viewer", "/shows/{show}", flash_price, "flash", "pin-open"),
+    "drop ahead": ("viewer", "/shows/{show}", drop_ahead, "drop", None),
+    "ready for a drop": ("viewer", "/shows/{show}", drop_ahead, "drop", "pay-line"),
+    "drop sold out": ("viewer", "/shows/{show}", drop_gone, "waitlist", None),
+    "in line": ("viewer", "/shows/{show}", in_line, "place", None),
+    "my turn": ("viewer", "/shows/{show}", my_turn, "turn", None),
+    "auction": ("viewer", "/shows/{show}", auction_open, "auction", None),
+    "leading": ("viewer", "/shows/{show}", leading, "retract", None),
+    "outbid": ("viewer", "/shows/{show}", outbid, "auction", None),
+    "auction in the sheet": ("viewer", "/shows/{show}", leading, "retract", "auction-open"),
+    "payment failed": ("viewer", "/shows/{show}", payment_failed, "change-card", None),
+    "auction for staff": ("viewer", "/shows/{show}", staff, "staff-note", None),
+    "console": ("producer", "/console/{show}", desk, "sales-floor", None),
+    "studio": ("host", "/studio/{show}", desk, "studio", None),
+    "selling from the console": ("producer", "/console/{show}", desk, "sales-floor", "sell"),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_way_to_sell_breaks_no_rule(name: str, demo: Demo, visit: Visit) -> None:
+    role, path, prepare, awaited, then = STATES[name]
+    show_id = demo.report["show_id"]
+    for viewport, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
+        person = visit(role, viewport=viewport, scheme=scheme)
+        products = products_of(person, show_id)
+        page = person.context.new_page()
+        stage = Stage(page)
+        later = prepare(stage, products)
+        page.goto(f"{demo.web_url}{path.format(show=show_id)}")
+        page.wait_for_selector(READY, state="attached")
+        stage.wait(page)
+        if later:
+            later()
+        expect(page.get_by_test_id(awaited).first).to_be_visible()
+        if then:
+            page.get_by_test_id(re.compile(rf"^{then}(-[0-9a-f-]{{36}})?$")).first.click()
+            expect(page.locator("dialog[open]")).to_be_visible()
+        page.wait_for_timeout(300)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "scrolls sideways"
+        small = page.evaluate(SMALL_TARGETS)
+        assert small == [], "smaller than a thumb"
+        person.context.close()
+
+
+SMALL_TARGETS = """
+[...document.querySelectorAll('.feature button, .turn button, .feature-switch button, .pin button.l')]
+  .filter((button) => button.checkVisibility() && button.getBoundingClientRect().height < 43.5)
+  .map((button) => button.textContent)
+"""

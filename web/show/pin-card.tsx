@@ -89,8 +89,8 @@ export function BuyButton(props: {
   const { checkout, floor } = store;
   const line = lineOf(card, variant, quantity);
   const steady = useSteady(line.unit_price_minor);
-  const [moved, setMoved] = useState(false);
-  useEffect(() => setMoved(false), [line.unit_price_minor]);
+  const [movedTo, setMovedTo] = useState<number | null>(null);
+  const moved = movedTo === line.unit_price_minor;
   const scheduled = floor.sales.value.drops[variant.variant_id];
   const phase = useDerived(() => scheduled && dropPhase(scheduled, undefined, floor.now.value), [scheduled]);
   if (scheduled && phase === 'before') return <GetReady store={store} drop={scheduled} variant={variant} />;
@@ -102,8 +102,8 @@ export function BuyButton(props: {
       <Waitlist waiting={floor} variantId={variant.variant_id} title={line.title} currency={card.currency} quantity={quantity} ahead={scheduled?.waiting ?? 0} quiet={!!shortcut} />
     );
   const buy = () => {
-    if (!steady()) return setMoved(true);
-    setMoved(false);
+    if (!steady()) return setMovedTo(line.unit_price_minor);
+    setMovedTo(null);
     checkout.buy([line]);
   };
   return (
