@@ -1,6 +1,6 @@
 """WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP: parse, ask `Sessions`, answer.
 
-Every error leaves as problem details (RFC 9457) with a stable `code`, in one place (`_problem`). CORS is
+Every error leaves as problem details (RFC 9457) with a stable `code`, in one place (`http`). CORS is
 open: what a request may do is in its ticket and its bearer token, never in a cookie.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -25,28 +25,23 @@ from .counter import Countered
 from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError, UnsupportedError
 from .events import EVENTS, known, read_wanted
 from .fragment import Fragment, read_fragment, write_fragment
+from .http import (
+    FRAGMENT,
+    JSON,
+    PREFLIGHT,
+    SDP,
+    Handler,
+    bearer,
+    guarded,
+    has_body,
+    is_preflight,
+    media_type_of,
+    read_body,
+    unrouted,
+)
 
-MAX_BODY_BYTES = 64 * 1024
-BODY_S = 10.0
 REDEEM_S = 5.0
-SDP = "application/sdp"
-FRAGMENT = "application/trickle-ice-sdpfrag"
-JSON = "application/json"
 _EXTENSION = "urn:ietf:params:whep:ext:core:"
-
-CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": "Location, ETag, Link, Retry-After, Accept-Patch, Accept-Post",
-}
-_PREFLIGHT = {
-    "access-control-allow-methods": "POST, PATCH, DELETE, OPTIONS, GET, HEAD",
-    "access-control-allow-headers": "Authorization, Content-Type, If-Match, Link",
-    "access-control-max-age": "86400",
-    "accept-post": SDP,
-    "accept-patch": FRAGMENT,
-}
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +87,40 @@ class Resources:
             routes=[
                 Route("/healthz", healthz, methods=["GET"]),
                 Route("/metrics", metrics, methods=["GET"]),
-                Route("/{kind}", _guarded(self._endpoint), methods=["POST", "OPTIONS", "GET"]),
+                Route("/{kind}", guarded(self._endpoint), methods=["POST", "OPTIONS", "GET"]),
                 Route(
                     "/{kind}/{session}",
-                    _guarded(self._resource),
+                    guarded(self._resource),
                     methods=["PATCH", "DELETE", "OPTIONS", "GET"],
                 ),
                 Route(
                     "/whep/{session}/layer",
-                    _guarded(self._layer),
+                    guarded(self._layer),
                     methods=["POST", "DELETE", "OPTIONS"],
                 ),
                 Route(
                     "/whep/{session}/sse",
-                    _guarded(self._events),
+                    guarded(self._events),
                     methods=["POST", "GET", "DELETE", "OPTIONS"],
                 ),
-                Route("/whip/{session}/sse", _guarded(self._host_events), methods=["GET", "OPTIONS"]),
+                Route("/whip/{session}/sse", guarded(self._host_events), methods=["GET", "OPTIONS"]),
                 Route(
                     "/whep/{session}/sse/{stream}",
-                    _guarded(self._event_stream_named),
+                    guarded(self._event_stream_named),
                     methods=["GET", "DELETE", "OPTIONS"],
                 ),
             ],
-            exception_handlers={HTTPException: _unrouted},
+            exception_handlers={HTTPException: unrouted},
         )
 
     async def _endpoint(self, request: Request) -> Response:
         kind = _kind(request)
         if request.method == "OPTIONS":
-            response = Response(status_code=200, headers=_PREFLIGHT)
-            return response if _is_preflight(request) else self._linked(response, self._public_links)
+            response = Response(status_code=200, headers=PREFLIGHT)
+            return response if is_preflight(request) else self._linked(response, self._public_links)
         if request.method in ("GET", "HEAD"):
             return _discovered(request.method)
-        text = await _body(request, SDP)
+        text = await read_body(request, SDP)
         return await (self._publish if kind == "whip" else self._view)(request, text)
 
     async def _publish(self, request: Request, text: str) -> Response:
@@ -170,7 +165,7 @@ class Resources:
         return response
 
     async def _redeem(self, request: Request, purpose: Purpose) -> Grant:
-        ticket = request.query_params.get("ticket") or _bearer(request) or ""
+        ticket = request.query_params.get("ticket") or bearer(request) or ""
         try:
             async with asyncio.timeout(REDEEM_S):
                 grant = await self._admission.redeem(ticket) if ticket else None
@@ -186,18 +181,18 @@ class Resources:
 
     async def _resource(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return Response(status_code=200, headers=PREFLIGHT)
         kind = _kind(request)
-        session = self._sessions.find_for(request.path_params["session"], kind, _bearer(request))
+        session = self._sessions.find_for(request.path_params["session"], kind, bearer(request))
         if request.method == "DELETE":
             session.close("deleted")
             return Response(status_code=200)
         if request.method in ("GET", "HEAD"):
             status = 204 if request.method == "GET" else 200
             return Response(status_code=status, headers={"etag": _etag(session), "accept-patch": FRAGMENT})
-        if kind == "whep" and _media_type(request) == SDP:
-            return self._answered(session, await _body(request, SDP))
-        fragment = read_fragment(await _body(request, FRAGMENT))
+        if kind == "whep" and media_type_of(request) == SDP:
+            return self._answered(session, await read_body(request, SDP))
+        fragment = read_fragment(await read_body(request, FRAGMENT))
         return self._patch(session, request.headers.get("if-match"), fragment)
 
     def _answered(self, session: Session | Countered, answer: str) -> Response:
@@ -209,10 +204,10 @@ class Resources:
     async def _layer(self, request: Request) -> Response:
         """POST: no better layer than `rid`; without one, and by DELETE, the best that gets through."""
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return Response(status_code=200, headers=PREFLIGHT)
         name = request.path_params["session"]
-        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
-        rid = None if request.method == "DELETE" else _wished(await _body(request, JSON))
+        session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
+        rid = None if request.method == "DELETE" else _wished(await read_body(request, JSON))
         self._sessions.prefer(session, rid)
         return Response(status_code=200)
 
@@ -221,15 +216,15 @@ class Resources:
         bearer: EventSource can't send one, and the session's name, which nobody can guess, is all that it
         takes to hear how many watch."""
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return Response(status_code=200, headers=PREFLIGHT)
         name = request.path_params["session"]
         if request.method == "GET":
             return self._event_stream(self._began(self._sessions.find(name, "whep")), request)
-        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
+        session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
         if request.method == "DELETE":
             self._sessions.events.end(session.broadcast.id, session.session, reconnect=False)
             return Response(status_code=200)
-        wanted = read_wanted(await _body(request, JSON) if _has_body(request) else "")
+        wanted = read_wanted(await read_body(request, JSON) if has_body(request) else "")
         stream = self._sessions.watch(session, wanted)
         location = f"{self._public_base_url}/whep/{session.session}/sse/{stream.name}"
         return Response(status_code=201, headers={"location": location})
@@ -237,20 +232,20 @@ class Resources:
     async def _host_events(self, request: Request) -> Response:
         """WHIP knows no events; ours is that of WHEP, for a node that asks its publisher to move."""
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return Response(status_code=200, headers=PREFLIGHT)
         session = self._began(self._sessions.find(request.path_params["session"], "whip"))
         return self._event_stream(session, request)
 
     async def _event_stream_named(self, request: Request) -> Response:
         """GET reads on where the last reader stopped; DELETE ends it."""
         if request.method == "OPTIONS":
-            return Response(status_code=200, headers=_PREFLIGHT)
+            return Response(status_code=200, headers=PREFLIGHT)
         name, events = request.path_params["session"], self._sessions.events
         if request.method == "GET":
             session = self._began(self._sessions.find(name, "whep"))
             stream = events.find(session.broadcast.id, name, request.path_params["stream"])
             return _as_events(stream.read())
-        session = self._began(self._sessions.find_for(name, "whep", _bearer(request)))
+        session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
         stream = events.find(session.broadcast.id, name, request.path_params["stream"])
         stream.close()
         events.remove(session.broadcast.id, stream)
@@ -302,11 +297,6 @@ class Resources:
         return response
 
 
-def _is_preflight(request: Request) -> bool:
-    """A browser asks on its own account (Fetch 3.2.2), and has no use for STUN servers (RFC 9725 4.6)."""
-    return "access-control-request-method" in request.headers
-
-
 def _discovered(method: str) -> Response:
     """HEAD tells a player what the address is (draft-ietf-wish-whep 4.2); there is nothing to GET."""
     headers = {"content-type": SDP, "accept-post": SDP}
@@ -342,83 +332,3 @@ def _kind(request: Request) -> str:
     if kind not in ("whip", "whep"):
         raise SignalError("there is only /whip and /whep here", code="not_found", status=404)
     return str(kind)
-
-
-def _bearer(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _has_body(request: Request) -> bool:
-    return int_header(request.headers, "content-length") > 0 or "transfer-encoding" in request.headers
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _body(request: Request, media_type: str) -> str:
-    stated = _media_type(request)
-    if stated != media_type:
-        raise SignalError(f"send {media_type}, not {stated or 'nothing'}", code="media_type", status=415)
-    too_large = SignalError(f"the body is over {MAX_BODY_BYTES} bytes", code="body_too_large", status=413)
-    if int_header(request.headers, "content-length") > MAX_BODY_BYTES:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise too_large
-    except TimeoutError as error:
-        raise SignalError("the body did not arrive in time", code="body_timeout", status=408) from error
-    except ClientDisconnect as error:
-        raise MalformedError("the client went away", code="body_incomplete") from error
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedError("the body is not UTF-8", code="malformed_text") from error
-
-
-def int_header(headers: Mapping[str, str], name: str) -> int:
-    value = headers.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
-
-
-def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: Request) -> Response:
-        try:
-            response = await handler(request)
-        except SignalError as error:
-            response = _problem(error)
-        response.headers.update(CORS)
-        return response
-
-    return guarded
-
-
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """No such path, or a method that it doesn't know: 405 says in `Allow` which it does (RFC 9110 15.5.6)."""
-    assert isinstance(error, HTTPException)
-    code = "method_not_allowed" if error.status_code == 405 else "not_found"
-    detail = f"{request.method} is not for this address" if error.status_code == 405 else "nothing is here"
-    response = _problem(SignalError(detail, code=code, status=error.status_code))
-    response.headers.update({**(error.headers or {}), **CORS})
-    return response
-
-
-def _problem(error: SignalError) -> Response:
-    body = {
-        "type": f"urn:hawker:problem:{error.code}",
-        "title": error.code.replace("_", " "),
-        "status": error.status,
-        "code": error.code,
-        "detail": error.detail,
-    }
-    return Response(
-        json.dumps(body),
-        status_code=error.status,
-        headers=dict(error.headers()),
-        media_type="application/problem+json",
-    )
