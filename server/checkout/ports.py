@@ -189,6 +189,8 @@ class Gateway(Protocol):
         self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None
     ) -> RefundOutcome: ...
 
+    async def refund_status(self, refund: str) -> str: ...
+
 
 class RoomNews(Protocol):
     """What the rooms and the buyers are told. `event_id`: the same news twice is one event."""

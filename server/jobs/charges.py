@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from overlay.ports import Refusal
 from server.checkout.buyer import Buyer
@@ -13,7 +13,7 @@ from server.checkout.charge import Charger
 from server.checkout.ports import Gate, GateDown, Gateway, Orders
 from server.checkout.settle import Settler
 from server.payments.outcomes import PaymentError, ProviderRefused, RateLimited, Refunded, RefundRefused
-from server.payments.webhooks import Event, event_from
+from server.payments.webhooks import event_from
 from server.shop.changes import refund_done
 from server.shop.ids import OrderId, ShopId
 from server.shop.orders import OrderState
@@ -25,12 +25,7 @@ Item = TypeVar("Item")
 
 # What is worth a look at the payment it is about. Everything else is kept and marked as processed.
 _ABOUT_PAYMENTS = ("payment_intent.", "charge.")
-_SWEPT = (
-    "payment_intent.succeeded",
-    "payment_intent.payment_failed",
-    "payment_intent.canceled",
-    "payment_intent.requires_action",
-)
+_ABOUT_REFUNDS = frozenset({"refund.failed", "refund.updated", "charge.refund.updated"})
 
 
 async def _all(work: Callable[[Item], Awaitable[None]], items: Sequence[Item]) -> int:
@@ -108,53 +103,22 @@ class WebhookInbox:
         await self._store.webhook_done(webhook.event_id)
 
     async def _act(self, webhook: Webhook) -> None:
-        if not webhook.kind.startswith(_ABOUT_PAYMENTS):
+        if not webhook.kind.startswith(_ABOUT_PAYMENTS) and webhook.kind not in _ABOUT_REFUNDS:
             return
         try:
-            intent = event_from(webhook.payload).payment_intent
+            event = event_from(webhook.payload)
         except ValueError:
             return
-        if intent is not None:
+        if webhook.kind in _ABOUT_REFUNDS:
+            await self._look_at_refund(str(event.object.get("id")))
+        elif (intent := event.payment_intent) is not None:
             await self._settler.payment(await self._gateway.retrieve(intent))
 
-
-class EventSource(Protocol):
-    async def list_events(
-        self, created_after: float, types: Iterable[str] = (), at_most: int = 5_000
-    ) -> tuple[Event, ...]: ...
-
-
-class EventSweep:
-    """Fetches events whose webhook never came. They go through the same inbox, once."""
-
-    def __init__(
-        self,
-        store: PaymentStore,
-        source: EventSource,
-        wall_clock: Callable[[], float],
-        *,
-        back_s: float = 900.0,
-    ) -> None:
-        self._store, self._source, self._wall_clock, self._back_s = store, source, wall_clock, back_s
-        self._swept_until: float | None = None
-
-    async def run(self) -> int:
-        """How many were new. The first sweep of a process looks back three days, as far as resends reach."""
-        now = self._wall_clock()
-        since = now - 3 * 86_400 if self._swept_until is None else self._swept_until - self._back_s
-        new = 0
-        for event in await self._source.list_events(since, _SWEPT):
-            payload = {
-                "id": event.id,
-                "object": "event",
-                "type": event.type,
-                "created": event.created,
-                "livemode": event.livemode,
-                "data": {"object": event.object},
-            }
-            new += await self._store.receive_webhook(event.id, event.type, payload)
-        self._swept_until = now
-        return new
+    async def _look_at_refund(self, refund: str) -> None:
+        """A bank may send money back days later: it is the shop's again, and a person has to find a way."""
+        status = await self._gateway.refund_status(refund)
+        if status in ("failed", "canceled") and await self._store.refund_came_back(refund, status):
+            _LOG.critical("refund_came_back", extra={"refund": refund, "status": status})
 
 
 class Refunds:

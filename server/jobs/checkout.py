@@ -12,11 +12,12 @@ from server.checkout.wiring import Checkout
 from server.jobs.archive import Archive
 from server.jobs.auctions import auction_jobs
 from server.jobs.books import VerifyBooks
-from server.jobs.charges import ActionDeadlines, EventSource, EventSweep, Refunds, StaleCharges, WebhookInbox
+from server.jobs.charges import ActionDeadlines, Refunds, StaleCharges, WebhookInbox
 from server.jobs.gates import GateMender
 from server.jobs.news import Handler, Publisher, RoomTeller
 from server.jobs.provider_audit import PaymentSource, ProviderAudit
 from server.jobs.runner import Job
+from server.jobs.sweep import EventSource, EventSweep
 from server.jobs.ways import ways_jobs, ways_news
 from server.store.book_checks import BookChecks, JobMarks
 from server.store.ledger import Sealer
@@ -66,7 +67,7 @@ def checkout_jobs(
     if log:
         jobs.append(Job("archive", Archive(checkout.pool, log).run, 2.0, eager=False))
     if events:
-        jobs.append(Job("sweep", EventSweep(payments, events, wall_clock).run, 60.0, eager=False))
+        jobs.append(Job("sweep", EventSweep(payments, JobMarks(checkout.pool), events, wall_clock).run, 60.0))
     return [*jobs, *_daily(checkout, provider, verify, wall_clock)]
 
 

@@ -240,8 +240,17 @@ class StripeGateway:
             case _:
                 return Refunded(answer["id"], answer["amount"], answer["status"])
 
+    async def refund_status(self, refund: str) -> str:
+        """How a refund went in the end: `succeeded`, `pending`, `failed`, `canceled`, `requires_action`."""
+        return str((await self._get(lambda api: api.v1.refunds.retrieve_async(refund)))["status"])
+
     async def list_events(
-        self, created_after: float, types: Iterable[str] = (), at_most: int = 5_000
+        self,
+        created_after: float,
+        types: Iterable[str] = (),
+        at_most: int = 5_000,
+        *,
+        created_before: float | None = None,
     ) -> tuple[Event, ...]:
         """Events since then, oldest first; Stripe keeps them for 30 days. Past `at_most`: ProviderRefused.
 
@@ -249,7 +258,10 @@ class StripeGateway:
         """
         params: dict[str, Any] = {"types": list(types)} if types else {}
         found, complete = await self._pages(
-            lambda api, page: api.v1.events.list_async(cast(Any, params | page)), created_after, at_most
+            lambda api, page: api.v1.events.list_async(cast(Any, params | page)),
+            created_after,
+            at_most,
+            created_before,
         )
         if not complete:
             message = (
@@ -265,9 +277,13 @@ class StripeGateway:
         fetch: Callable[[stripe.StripeClient, Answer], Awaitable[stripe.StripeObject]],
         created_after: float,
         at_most: int,
+        created_before: float | None = None,
     ) -> tuple[list[Answer], bool]:
         found: list[Answer] = []
-        page: Answer = {"limit": _PAGE, "created": {"gte": int(created_after)}}
+        created = {"gte": int(created_after)}
+        if created_before is not None:
+            created["lt"] = int(created_before)
+        page: Answer = {"limit": _PAGE, "created": created}
         while True:
             asked = dict(page)
             answer = await self._get(lambda api, asked=asked: fetch(api, asked))  # type: ignore[misc]

@@ -86,7 +86,16 @@ class JobMarks:
         """The run failed: it is due as before."""
         await self._database.execute("UPDATE job_marks SET at = $2 WHERE name = $1", name, last)
 
+    async def note(self, name: str, at: datetime) -> None:
+        """The job has got to this time; a mark never goes back."""
+        await self._database.execute(
+            "INSERT INTO job_marks VALUES ($1, $2)"
+            " ON CONFLICT (name) DO UPDATE SET at = greatest(job_marks.at, excluded.at)",
+            name,
+            at,
+        )
+
     async def last(self, name: str) -> datetime:
-        """When the job was last claimed, 1970 for never."""
+        """When the job was last claimed, or what was noted; 1970 for never."""
         at = await self._database.fetchval("SELECT at FROM job_marks WHERE name = $1", name)
         return at or datetime.fromtimestamp(0, UTC)

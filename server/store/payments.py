@@ -54,6 +54,16 @@ WHERE id IN (SELECT id FROM refunds WHERE state = 'queued' AND due_at < now()
 RETURNING id::text, order_id::text, payment_intent_ref, amount_minor, idempotency_key, reason, tries
 """
 
+_CAME_BACK = """
+INSERT INTO order_events (order_id, kind, detail)
+SELECT order_id, 'refund_came_back', jsonb_build_object('amount_minor', amount_minor, 'code', $2::text,
+                                                        'refund', id)
+FROM refunds r WHERE refund_ref = $1 AND NOT EXISTS (
+  SELECT FROM order_events e WHERE e.order_id = r.order_id AND e.kind = 'refund_came_back'
+    AND e.detail ->> 'refund' = r.id::text)
+RETURNING id
+"""
+
 _DUE_WEBHOOKS = """
 UPDATE webhook_inbox SET attempts = attempts + 1, due_at = now() + make_interval(secs => $1)
 WHERE event_id IN (SELECT event_id FROM webhook_inbox WHERE processed_at IS NULL AND due_at < now()
@@ -138,6 +148,11 @@ class PaymentStore:
                 refund.order_id,
                 {"amount_minor": refund.amount_minor, "code": code, "message": message},
             )
+
+    async def refund_came_back(self, refund_ref: str, why: str) -> bool:
+        """The bank sent a refund back; the order's history says so, once. False: known, or not ours."""
+        found = await self._database.fetchval(_CAME_BACK, refund_ref, why)
+        return found is not None
 
     async def receive_webhook(self, event_id: str, kind: str, payload: dict[str, Any]) -> bool:
         """Keep a verified event for later; False when it came before. Answer 200 either way."""

@@ -153,6 +153,9 @@ class ScriptedProvider:
         reply: RefundOutcome = self.replies[idempotency_key]
         return reply
 
+    async def refund_status(self, refund: str) -> str:
+        return "succeeded"
+
     def paid(self, order_id: str) -> list[Intent]:
         return [i for i in self.intents.values() if i.order_id == order_id and i.status == "paid"]
 

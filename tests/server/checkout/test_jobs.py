@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from overlay.log import ShowLog
 from overlay.messages import Commented, OrderView
 from server.checkout.room_news import LogNews
 from server.jobs.archive import Archive
-from server.jobs.charges import EventSweep, Refunds, WebhookInbox
+from server.jobs.charges import Refunds, WebhookInbox
 from server.jobs.checkout import checkout_jobs
 from server.jobs.news import OrderMail, Publisher, RoomTeller, each
 from server.jobs.runner import Job, Runner
+from server.jobs.sweep import EventSweep
 from server.payments.webhooks import Event
 from server.shop.changes import NotPossible
+from server.store.book_checks import JobMarks
 from server.store.outbox import OutboxStore
 
 from .world import World
@@ -287,13 +290,19 @@ async def test_a_lost_webhook_is_found_by_the_sweep(world: World) -> None:
 
     class Events:
         async def list_events(
-            self, created_after: float, types: Any = (), at_most: int = 0
+            self, created_after: float, types: Any = (), at_most: int = 0, *, created_before: Any = None
         ) -> tuple[Event, ...]:
+            asked.append((created_after, created_before))
             about = {"object": "payment_intent", "id": "pi_0"}
             return (Event("evt_9", "payment_intent.succeeded", int(created_after), False, about),)
 
-    sweep = EventSweep(world.payments, Events(), lambda: 1_000_000.0)
-    assert [await sweep.run(), await sweep.run()] == [1, 0]
+    asked: list[tuple[float, float | None]] = []
+    marks, noon = JobMarks(world.pool), 1_000_000_000.0
+    await marks.note("sweep", datetime.fromtimestamp(noon - 7 * 3_600, UTC))  # seven hours without a worker
+    sweep = EventSweep(world.payments, marks, Events(), lambda: noon)
+    assert [await sweep.run() for _ in range(3)] == [1, 0, 0]
+    assert asked[0] == (noon - 7 * 3_600 - 900, noon - 3_600 - 900 + 1)
+    assert asked[1:] == [(noon - 3_600 - 1_800, None), (noon - 900, None)]
     await WebhookInbox(world.payments, world.provider, world.settler).run()
     assert await world.state(wish.order_id) == "paid"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from overlay.ports import Refusal
+from server.store.book_checks import JobMarks
 
 from .paying import Paying
 
@@ -164,3 +166,20 @@ async def test_a_saved_card_that_has_expired_and_then_another(paying: Paying) ->
     await shop.queue.idle()
     assert await world.state(wish.order_id) == "paid"
     assert [i["status"] for i in await paying.audit()].count("succeeded") == 1
+
+
+async def test_a_refund_that_the_bank_sends_back_is_told_once(
+    paying: Paying, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, shop = paying.world, paying.checkout
+    variant = await world.variant(1)
+    wish = world.wish(await paying.person("pm_card_refundFail"), (variant, 1))
+    await shop.tap.buy(wish)
+    await shop.queue.idle()
+    await shop.shopkeeper.refund(wish.order_id, 490, "late", wish.user_id)
+    await JobMarks(world.pool).note("sweep", datetime.now(UTC))
+    for _ in range(3):  # the refund, the sweep that finds its failure, the inbox
+        await paying.worker.once()
+    kinds = await world.pool.fetch("SELECT kind FROM order_events ORDER BY id")
+    assert [row["kind"] for row in kinds].count("refund_came_back") == 1
+    assert [r.levelname for r in caplog.records if r.message == "refund_came_back"] == ["CRITICAL"]
