@@ -48,5 +48,7 @@ async def charging(pool: Pool, redis: Redis, gateway: StripeGateway) -> AsyncIte
             async with asyncio.timeout(_DRAIN_S):
                 await parts.queue.idle()
         running.cancel()
+        await parts.teller.close()
+        await parts.gatekeeper.close()
         await asyncio.gather(running, return_exceptions=True)
         await link.close()

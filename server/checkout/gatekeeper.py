@@ -102,6 +102,13 @@ class Gatekeeper:
             if calm and shop_id not in self._suspected:
                 return
 
+    async def close(self) -> None:
+        """Stop mending what was suspected: the worker does it."""
+        tasks = list(self._mending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def mend(self, shop_id: ShopId) -> int:
         """Compare everything the gate believes of a shop with PostgreSQL. The number of corrections."""
         return (await self._compare(shop_id)).mended

@@ -24,6 +24,7 @@ from server.store.database import Database
 from server.store.pool import Connection, Pool
 
 IMAGE_WIDTH = 640
+NO_ID = "00000000-0000-0000-0000-000000000000"
 _SHOPS_KEPT = 1_000
 
 
@@ -197,7 +198,7 @@ def _wish(show_id: str, shop_id: ids.ShopId, user_id: str, command: Buy) -> Wish
         lines=tuple(
             WishLine(
                 # an id that is none matches no variant
-                ids.VariantId(canonical(line.variant_id) or "00000000-0000-0000-0000-000000000000"),
+                ids.VariantId(canonical(line.variant_id) or NO_ID),
                 line.quantity,
                 line.unit_price_minor,
             )
@@ -207,4 +208,6 @@ def _wish(show_id: str, shop_id: ids.ShopId, user_id: str, command: Buy) -> Wish
         address_id=command.address_id,
         show_first_name=command.show_first_name,
         media_time=command.media_time,
+        # an id that is none is no offer's
+        offer_id=(canonical(command.offer_id) or NO_ID) if command.offer_id else None,
     )

@@ -53,11 +53,36 @@ class Tap:
         if wrong:
             raise refusal("bad_order", detail=wrong)
         try:
+            if wish.offer_id:
+                return await self._by_offer(wish)
             position = await self._reserve(wish)
             return await self._write(replace(wish, position=position) if position else wish)
         except StoreTrouble as error:
             _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
             raise refusal("unavailable") from error
+
+    async def _by_offer(self, wish: Wish) -> OrderView:
+        """Units that are set aside: past the gate, which is told. Raises Refusal."""
+        decision = await self._writer.place(wish)
+        match decision:
+            case Placed():
+                await self._admit(wish, decision)
+                self._charge(wish.order_id, 1)
+                return view_of_existing(decision.as_existing())
+            case Repeated(order=order):
+                return view_of_existing(order)
+            case Refused(code=code, lines=lines):
+                raise refusal(code, lines=lines)
+
+    async def _admit(self, wish: Wish, placed: Placed) -> None:
+        lines = [(line.variant_id, line.quantity) for line in wish.lines]
+        flashes = {t.variant.id: t.variant.flash.id for t in placed.lines if t.variant.flash}
+        try:
+            await self._gate.restore(wish.shop_id, wish.order_id, wish.user_id, lines, flashes, counted=True)
+        except GateDown as error:  # mended later
+            _LOG.warning("gate_not_told", extra={"order_id": wish.order_id, "error": str(error)})
+        if placed.unclaimed:
+            self._gatekeeper.suspect(wish.shop_id)
 
     async def _reserve(self, wish: Wish) -> int | None:
         """Return when the units are held, or the order is there already: its position in a drop.

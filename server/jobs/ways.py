@@ -11,12 +11,16 @@ from server.jobs.runner import Job
 from server.store.outbox import OutboxRow
 
 PROMPT_S = 0.1  # rooms hear within 200 ms
+POSITIONS_S = 1.0
 
 
 def ways_jobs(ways: Ways) -> list[Job]:
     return [
         Job("flash", ways.flash_sales.end_due, PROMPT_S),
         Job("drops", ways.drops.advance, PROMPT_S),
+        Job("waitlist", ways.waitlists.serve, 0.2),
+        Job("places", ways.waitlists.tell_positions, POSITIONS_S, eager=False),
+        Job("lines", ways.drops.tell_lines, POSITIONS_S, eager=False),
     ]
 
 
@@ -29,4 +33,7 @@ def ways_news(ways: Ways) -> Mapping[str, Handler]:
     async def drop(row: OutboxRow) -> None:
         await ways.drops.tell(row.payload)
 
-    return {"flash": each(flash), "drop": each(drop)}
+    async def place(row: OutboxRow) -> None:
+        await ways.waitlists.tell(row.payload)
+
+    return {"flash": each(flash), "drop": each(drop), "place": each(place)}

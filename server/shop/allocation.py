@@ -154,7 +154,8 @@ class LineTaken:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order to be written: the price frozen, the buyer's card and address chosen."""
+    """An order to be written: the price frozen, the buyer's card and address chosen. `unclaimed` units of the
+    offer that it was bought by are back on sale."""
 
     wish: Wish
     digest: str
@@ -164,6 +165,7 @@ class Placed:
     customer_ref: str
     card: CardNow
     address: AddressNow
+    unclaimed: int = 0
 
     def as_existing(self) -> Existing:
         return Existing(

@@ -12,6 +12,11 @@ Every movement is written down; the sums of a variant's movements are its stock.
     return:   sold      -> available  refunded and put back on sale
     set:      (shop)    -> available  the producer counts again
 
+Units that are offered to the first on a waitlist are kept for them for a time:
+
+    offer:      available -> held       offered
+    offer_back: held      -> available  the time has passed, turned down, or about to be held by its order
+
 A unit that is up for auction is off sale, and goes from there to whoever won:
 
     auction:      available -> (auction)  announced
@@ -32,6 +37,8 @@ class Movement(StrEnum):
     SELL = "sell"
     RELEASE = "release"
     RETURN = "return"
+    OFFER = "offer"
+    OFFER_BACK = "offer_back"
     AUCTION = "auction"
     AUCTION_BACK = "auction_back"
     AWARD = "award"
@@ -53,6 +60,8 @@ DELTAS = {
     Movement.SELL: Delta(0, -1, 1),
     Movement.RELEASE: Delta(1, -1, 0),
     Movement.RETURN: Delta(1, 0, -1),
+    Movement.OFFER: Delta(-1, 1, 0),
+    Movement.OFFER_BACK: Delta(1, -1, 0),
     Movement.AUCTION: Delta(-1, 0, 0),
     Movement.AUCTION_BACK: Delta(1, 0, 0),
     Movement.AWARD: Delta(0, 1, 0),

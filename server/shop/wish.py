@@ -58,6 +58,8 @@ def problem(wish: Wish) -> str | None:
         return "Each variant may be on one line only."
     if any(not 1 <= line.quantity <= MAX_QUANTITY for line in wish.lines):
         return f"A line has 1 to {MAX_QUANTITY} units."
+    if wish.offer_id and len(wish.lines) != 1:
+        return "An offer is bought by itself."
     if any(line.unit_price_minor < 0 for line in wish.lines):
         return "A price can't be negative."
     return None

@@ -48,6 +48,20 @@ LIMIT 64
 """
 
 
+_LINES_MOVED = """
+WITH moved AS (
+  UPDATE drops d SET waiting_told = n.waiting, version = d.version + 1
+  FROM (SELECT d.id, (SELECT count(*) FROM waitlist w
+                      WHERE w.variant_id = d.variant_id AND w.state = 'waiting') AS waiting
+        FROM drops d WHERE d.over_at IS NULL) n
+  WHERE n.id = d.id AND n.waiting <> d.waiting_told RETURNING d.id
+), news AS (
+  INSERT INTO outbox (kind, payload) SELECT 'drop', jsonb_build_object('drop_id', id) FROM moved
+)
+SELECT id::text FROM moved
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class DropRow:
     """A drop, with its variant's numbers now and the shows not yet ended that sell it."""
@@ -137,6 +151,11 @@ class DropStore:
                     moved += await _rows(connection, "d.id = $1", drop.id)
         return moved
 
+    async def lines_moved(self) -> list[str]:
+        """Drops of whose line the rooms know another number than is so; from now on it counts as told."""
+        rows = await self._database.fetch(_LINES_MOVED)
+        return [row["id"] for row in rows]
+
     async def current(self, variant_ids: Collection[str]) -> list[DropRow]:
         """The drops that these variants are in."""
         async with self._database.connection() as connection:
@@ -189,3 +208,10 @@ async def _rows(connection: Connection, condition: str, argument: object) -> lis
 def _row(record: asyncpg.Record) -> DropRow:
     fields = dict(record)
     return DropRow(**fields | {"state": DropState(fields["state"]), "show_ids": tuple(fields["show_ids"])})
+
+
+async def run_out(connection: Connection, drop_id: str) -> None:
+    """Somebody waits for what has run out: units that come back are the line's. The stock row is locked."""
+    drop = (await _rows(connection, "d.id = $1", drop_id))[0]
+    if drop.state_now is DropState.SOLD_OUT is not drop.state:
+        await _step(connection, drop, DropState.SOLD_OUT, None)

@@ -58,8 +58,10 @@ async def terms_moved(connection: Connection, variant_id: str) -> None:
     )
 
 
-async def lock_stock(connection: Connection, variant_id: str) -> None:
-    await connection.execute("SELECT FROM stock WHERE variant_id = $1 FOR UPDATE", variant_id)
+async def lock_stock(connection: Connection, variant_id: str) -> bool:
+    """False: there is no such stock row."""
+    found = await connection.fetchval("SELECT 1 FROM stock WHERE variant_id = $1 FOR UPDATE", variant_id)
+    return bool(found)
 
 
 async def set_available(

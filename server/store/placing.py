@@ -10,7 +10,8 @@ Locks are taken in one order everywhere: an order's row, then stock rows in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import asyncpg
@@ -24,12 +25,14 @@ from server.shop.allocation import (
     Existing,
     Placed,
     Reading,
+    Refused,
     ShopNow,
     VariantNow,
     decide,
     stands,
 )
 from server.shop.wish import Wish
+from server.store import offers
 from server.store.batch import Batcher, BatcherFull
 from server.store.database import TROUBLE
 from server.store.pool import ACQUIRE_TIMEOUT_S, Connection, Pool
@@ -40,6 +43,14 @@ Result = TypeVar("Result")
 
 class StockMoved(Exception):
     """A stock row that was locked is not what it was: nothing of the batch was written."""
+
+
+class _NotPlaced(Exception):
+    """Nothing was written for an offer's order; its units stay set aside where they were."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(type(decision).__name__)
+        self.decision = decision
 
 
 class _Outdated(Exception):
@@ -118,7 +129,7 @@ class OrderWriter:
 
     async def place(self, wish: Wish) -> Decision:
         """Durable when it returns Placed. Raises LedgerBusy, LedgerUnsure."""
-        return await _answered(self._batcher, wish)
+        return await _answered(self._by_offer if wish.offer_id else self._batcher, wish)
 
     async def find(self, wish: Wish) -> Decision | None:
         """What the wish's order id stands for already: Repeated, Refused `order_id_reused`, or None."""
@@ -182,6 +193,29 @@ class OrderWriter:
                 await _hold(connection, placed)
         return decisions
 
+    async def _by_offer(self, wish: Wish) -> Decision:
+        """By a waitlist's offer, whose units are put back on sale and taken again in one transaction."""
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            try:
+                async with connection.transaction():
+                    return await self._place_offered(connection, wish)
+            except _NotPlaced as rolled_back:
+                return rolled_back.decision
+
+    async def _place_offered(self, connection: Connection, wish: Wish) -> Decision:
+        await _lock(connection, [wish])
+        offer = await offers.take(connection, wish)
+        reading = await _reading(connection, [wish])
+        if offer is None and not reading.orders:
+            raise _NotPlaced(Refused("offer_over"))
+        decision = decide([wish], offers.for_holder(reading, offer) if offer else reading)[0]
+        if offer is None or not isinstance(decision, Placed):
+            raise _NotPlaced(decision)
+        await self._write_orders(connection, [decision])
+        await _hold(connection, [decision])
+        await offers.bought(connection, offer, wish.order_id)
+        return replace(decision, unclaimed=offer.units - wish.lines[0].quantity)
+
     async def _write_orders(self, connection: Connection, placed: list[Placed]) -> None:
         orders = zip(*map(_order, placed), strict=True)
         lines = zip(*(line for order in placed for line in _lines(order)), strict=True)
@@ -189,9 +223,9 @@ class OrderWriter:
         await _mark(connection, placed)
 
 
-async def _answered(batcher: Batcher[Wish, Result], wish: Wish) -> Result:
+async def _answered(work: Callable[[Wish], Awaitable[Result]], wish: Wish) -> Result:
     try:
-        return await batcher(wish)
+        return await work(wish)
     except BatcherFull as error:
         raise LedgerBusy from error
     except (*TROUBLE, StockMoved) as error:

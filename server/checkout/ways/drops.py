@@ -86,6 +86,12 @@ class Drops:
             await at_once(self._announcer.gate(row.shop_id, row.variant_id), self._tell(row.id))
         return len(moved)
 
+    async def tell_lines(self) -> int:
+        """Tell the rooms of drops whose line has grown or shrunk."""
+        moved = await self._store.lines_moved()
+        await at_once(*(self._tell(drop_id) for drop_id in moved))
+        return len(moved)
+
     async def tell(self, payload: Mapping[str, str]) -> None:
         """The outbox's word that a drop has changed: what is so by now."""
         await self._tell(payload["drop_id"])

@@ -14,25 +14,34 @@ from server.checkout.selling import Counter
 from server.checkout.ways.announcer import Announcer
 from server.checkout.ways.drops import Drops
 from server.checkout.ways.flash_sales import FlashSales
+from server.checkout.ways.waitlists import Waitlists
 from server.store.drops import DropStore
 from server.store.flash import FlashStore
 from server.store.pool import Pool
+from server.store.waitlist import WaitlistStore
+
+OFFER_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
     flash_sales: FlashSales
     drops: Drops
+    waitlists: Waitlists
 
     def counters(self) -> tuple[Counter, ...]:
-        return (self.flash_sales, self.drops)
+        return (self.flash_sales, self.drops, self.waitlists)
 
 
-def ways_parts(pool: Pool, redis: Redis, gate: Gate, gatekeeper: Gatekeeper) -> Ways:
+def ways_parts(
+    pool: Pool, redis: Redis, gate: Gate, gatekeeper: Gatekeeper, *, offer_s: float = OFFER_S
+) -> Ways:
+    """`offer_s`: how long a waitlist's offer stands."""
     announcer = Announcer(ShowLog(redis), redis, gatekeeper)
     return Ways(
         flash_sales=FlashSales(FlashStore(pool), announcer, _now_ms),
         drops=Drops(pool, DropStore(pool), gate, announcer, _now_ms),
+        waitlists=Waitlists(WaitlistStore(pool, offer_s=offer_s), gate, announcer),
     )
 
 

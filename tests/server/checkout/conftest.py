@@ -27,6 +27,8 @@ async def world(migrated_database_url: str, redis_url: str) -> AsyncIterator[Wor
         charging = asyncio.create_task(world.queue.run())
         yield world
         charging.cancel()
+        await world.teller.close()
+        await world.gatekeeper.close()
         await asyncio.gather(charging, return_exceptions=True)
 
 

@@ -142,7 +142,7 @@ async def test_units_that_come_back_to_nobody_open_it_again(world: World) -> Non
     await schedule(world, variant, units=1)
     await open_in(world, variant, 0)
     await world.ways.drops.advance()
-    await bought(world, variant, price=1000, user=await world.person("generic_decline"))
+    await bought(world, variant, price=1000, user=await world.person("declined"))
     await world.ways.drops.advance()
     await world.queue.idle()
     assert await world.ways.drops.advance() in (0, 1)
@@ -193,7 +193,7 @@ async def test_another_drop_takes_its_place_and_a_repeated_command_schedules_one
 
 
 async def test_an_order_that_was_declined_before_is_not_retried_into_a_closed_drop(world: World) -> None:
-    variant, user = await world.variant(7), await world.person("generic_decline")
+    variant, user = await world.variant(7), await world.person("declined")
     order = await bought(world, variant, price=1000, user=user)
     await world.queue.idle()
     await schedule(world, variant)

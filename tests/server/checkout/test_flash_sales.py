@@ -157,7 +157,7 @@ async def test_its_buyer_limit_holds_at_the_gate_and_in_the_database(world: Worl
 
 
 async def test_what_a_buyer_gave_back_can_be_bought_again_at_the_flash_price(world: World) -> None:
-    variant, user = await world.variant(9), await world.person("generic_decline")
+    variant, user = await world.variant(9), await world.person("declined")
     await start(world, variant, buyer_limit=1)
     await bought(world, variant, price=600, user=user)
     await world.queue.idle()
@@ -176,7 +176,7 @@ async def test_a_limited_flash_price_is_not_passed_by_taps_at_one_moment(world: 
 async def test_a_second_card_keeps_the_price_for_a_short_while(
     world: World, over_s: int, code: str | None
 ) -> None:
-    variant, user = await world.variant(9), await world.person("generic_decline")
+    variant, user = await world.variant(9), await world.person("declined")
     await start(world, variant)
     order = await bought(world, variant, price=600, user=user)
     await world.queue.idle()
