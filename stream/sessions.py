@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from .broadcast import Broadcast
-from .ports import BroadcastId, BroadcastState, Carried, Grant, Observer
+from .packet.overrun import Overrun
+from .ports import BroadcastId, BroadcastState, Carried, Grant, Observer, Purpose
 from .publisher import Publisher
 from .signal.answer import (
     Choice,
@@ -93,6 +94,7 @@ class Sessions:
         self._observer = observer
         self._candidates = candidates
         self._max_sessions = max_sessions
+        self._overrun = Overrun()
         self._takes_tcp = takes_tcp
 
     def __len__(self) -> int:
@@ -212,6 +214,8 @@ class Sessions:
         for countered in list(self._countered.values()):
             if now > countered.until:
                 countered.close("unanswered")
+        drops = self._fanout.stats().drops
+        self._overrun.note(drops["late"] + drops["queue_full"], now)
         for broadcast in list(self.broadcasts.values()):
             broadcast.sweep(now)
             if broadcast.publisher is None and self._is_over(broadcast, now):
@@ -250,6 +254,11 @@ class Sessions:
             )
         if len(self._by_id) + len(self._countered) >= self._max_sessions:
             raise UnavailableError("this node is full; ask the public address again", retry_after_s=RETRY_S)
+        if grant.purpose is Purpose.VIEW and self._overrun.holds(self._clock.time()):
+            raise UnavailableError(
+                "this node can't keep up with the viewers it has; ask the public address again",
+                retry_after_s=RETRY_S,
+            )
 
     def _on_air(self, grant: Grant) -> Broadcast:
         broadcast = self.broadcasts.get(grant.broadcast)

@@ -60,6 +60,23 @@ async def test_a_viewer_that_joins_late_gets_the_whole_gop_and_goes_on_live(node
     assert timestamps[4] - timestamps[0] <= 4 * 180, "a replay is drawn together"
 
 
+async def test_a_node_that_cannot_keep_up_takes_publishers_but_no_more_viewers(node, light, camera):
+    await on_air(light, camera)
+    await settled(node, BroadcastState.LIVE)
+    stays = await light().join("view.show")
+    for _ in range(6):
+        node.fanout._stats.drops["late"] += 1
+        await asyncio.sleep(0.02)
+        node.sessions._overrun.note(node.fanout.stats().drops["late"], node.sessions._clock.time())
+        node.sessions._overrun._since -= 0.4  # so much later
+    refused = await light().join("view.show")
+    assert (refused.status, refused.problem["code"]) == (503, "overloaded")
+    assert refused.response.headers["retry-after"] == "2"
+    assert (await light().join("publish.other.key")).status == 201
+    assert stays.status == 201
+    assert not stays.is_closed
+
+
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_who_is_still_catching_up_at_a_keyframe_goes_on_from_there(
     node, light, camera, monkeypatch, codec
