@@ -132,7 +132,8 @@ def _require_all(accepted: list[Accepted]) -> None:
                 " codecs; mend it or leave it out",
                 code=f"{media.kind}_unsupported",
             )
-    streams = {value.split()[0] for media in accepted if media.choices for value in media.section.all("msid")}
+    sections = [media.section for media in accepted if media.choices]
+    streams = {value.partition(" ")[0] for section in sections for value in section.all("msid")}
     if len(streams) > 1:
         raise UnsupportedError(
             f"the offer has {len(streams)} media streams; put its tracks into one", code="too_many_streams"

@@ -306,6 +306,14 @@ def test_4_4_2_one_stream_is_fine(make_offer):
     assert read_publisher_offer(text).audio is not None
 
 
+def test_4_4_2_a_stream_without_a_name_is_still_an_offer(make_offer):
+    """Found by fuzzing."""
+    assert (
+        read_publisher_offer(make_offer("sendonly").replace("a=mid:0", "a=mid:0\r\na=msid:")).audio
+        is not None
+    )
+
+
 @pytest.mark.parametrize(
     ("setup", "ours"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")]
 )
