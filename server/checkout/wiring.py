@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from server.checkout.auctions.auctioneer import Auctioneer
+from server.checkout.auctions.teller import Teller
 from server.checkout.auctions.wiring import auction_parts
 from server.checkout.buyer import Buyer
 from server.checkout.charge import ChargeQueue, Charger
@@ -52,6 +53,7 @@ class Checkout:
     selling: Selling
     ways: Ways
     auctioneer: Auctioneer
+    teller: Teller
     room_shop: RoomShop
 
 
@@ -104,5 +106,6 @@ def checkout(
         selling=selling,
         ways=ways,
         auctioneer=auctions.auctioneer,
+        teller=auctions.teller,
         room_shop=RoomShop(pool, tap, shopkeeper, selling),
     )

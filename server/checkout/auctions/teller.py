@@ -86,10 +86,14 @@ class Teller:
             self._telling[placed.auction_id] = task
             task.add_done_callback(lambda _: self._telling.pop(placed.auction_id, None))
 
-    async def idle(self) -> None:
-        """Until everything gathered was told."""
-        while self._telling:
-            await asyncio.wait(list(self._telling.values()))
+    async def close(self) -> None:
+        """Tell what was gathered, bounded; a worker tells what is left."""
+        telling = list(self._telling.values())
+        if telling:
+            await asyncio.wait(telling, timeout=_DEADLINE_S)
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
 
     async def _tell_placed(self, auction_id: str) -> None:
         while waiting := self._pending.pop(auction_id, None):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from overlay.frames import UserId
 from overlay.ports import Actor
@@ -21,10 +24,24 @@ from .test_staff import plan
 HOST = Actor(UserId(str(uuid4())), None, "Host", frozenset({"host"}))
 
 
-async def saleroom(web: Web, owner: httpx.AsyncClient) -> tuple[Selling, str, str]:
+@dataclass
+class Saleroom:
     """The selling of the room's processes, a show of the shop, and an auction that is open in it."""
-    product, show = await add_product(owner), await plan(owner)
-    await owner.put(f"/api/staff/shows/{show['id']}/items", json={"product_ids": [product["id"]]})
+
+    owner: httpx.AsyncClient
+    selling: Selling
+    show: str
+    auction: str
+
+    async def bid(self, actor: Actor, most: int) -> None:
+        await self.selling.sell(self.show, actor, Bid(id="b", auction_id=self.auction, max_minor=most))
+
+
+@pytest.fixture
+async def saleroom(web: Web) -> AsyncIterator[Saleroom]:
+    owner = await web.signed_in("owner")
+    product, show = await add_product(owner), (await plan(owner))["id"]
+    await owner.put(f"/api/staff/shows/{show}/items", json={"product_ids": [product["id"]]})
     variant = product["variants"][0]["id"]
     await owner.put(f"/api/staff/variants/{variant}/stock", json={"available": 3})
     pool, redis = web.deps.pool, web.deps.redis
@@ -32,10 +49,11 @@ async def saleroom(web: Web, owner: httpx.AsyncClient) -> tuple[Selling, str, st
     selling = Selling(parts.counter)
     terms: dict[str, Any] = {"start_minor": 1_000, "increment_minor": 100, "duration_s": 60}
     announced = AnnounceAuction(id="a", variant_id=variant, reserve_minor=4_000, **terms)
-    await selling.sell(show["id"], HOST, announced)
-    auction = str(await pool.fetchval("SELECT id FROM auctions WHERE show_id = $1", show["id"]))
-    await selling.sell(show["id"], HOST, OpenAuction(id="o", auction_id=auction))
-    return selling, show["id"], auction
+    await selling.sell(show, HOST, announced)
+    auction = str(await pool.fetchval("SELECT id FROM auctions WHERE show_id = $1", show))
+    await selling.sell(show, HOST, OpenAuction(id="o", auction_id=auction))
+    yield Saleroom(owner, selling, show, auction)
+    await parts.teller.close()
 
 
 async def bidder(web: Web) -> tuple[httpx.AsyncClient, Actor]:
@@ -56,39 +74,33 @@ async def bidder(web: Web) -> tuple[httpx.AsyncClient, Actor]:
     return browser, Actor(UserId(user_id), None, "Ada")
 
 
-async def test_everybody_reads_the_book_and_nobody_a_name(web: Web) -> None:
-    selling, show, auction = await saleroom(web, await web.signed_in("owner"))
+async def test_everybody_reads_the_book_and_nobody_a_name(web: Web, saleroom: Saleroom) -> None:
     _, ada = await bidder(web)
     _, bob = await bidder(web)
-    await selling.sell(show, ada, Bid(id="1", auction_id=auction, max_minor=3_000))
-    await selling.sell(show, bob, Bid(id="2", auction_id=auction, max_minor=2_000))
+    await saleroom.bid(ada, 3_000)
+    await saleroom.bid(bob, 2_000)
     guest = web.browser()
-    answer = await guest.get(f"/api/auctions/{auction}/book")
+    answer = await guest.get(f"/api/auctions/{saleroom.auction}/book")
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert [line["amount_minor"] for line in found["bids"]] == [1_000, 2_000]
-    assert (found["next"], found["show_id"]) == (None, show)
-    older = (await guest.get(f"/api/auctions/{auction}/book", params={"cursor": 2})).json()
-    assert [line["bid_n"] for line in older["bids"]] == [1]
+    assert (found["next"], found["show_id"]) == (None, saleroom.show)
+    page = await guest.get(f"/api/auctions/{saleroom.auction}/book", params={"cursor": 2})
+    assert [line["bid_n"] for line in page.json()["bids"]] == [1]
     assert str(ada.user_id) not in answer.text
-    assert "3000" not in answer.text
-    assert "4000" not in answer.text
+    assert not any(f'"max_minor":{hidden}' in answer.text for hidden in (3_000, 2_000))
 
-    shown = (await guest.get(f"/api/auctions/{auction}")).json()["auction"]
-    assert (shown["price_minor"], shown["has_reserve"], shown["leader"]) == (
-        2_100,
-        True,
-        found["bids"][0]["alias"],
-    )
+    shown = (await guest.get(f"/api/auctions/{saleroom.auction}")).json()["auction"]
+    leader = found["bids"][0]["alias"]
+    assert (shown["price_minor"], shown["has_reserve"], shown["leader"]) == (2_100, True, leader)
     assert (await guest.get(f"/api/auctions/{uuid4()}")).json()["code"] == "no_such_auction"
 
 
-async def test_a_bidder_sees_where_they_stand(web: Web) -> None:
-    selling, show, auction = await saleroom(web, await web.signed_in("owner"))
+async def test_a_bidder_sees_where_they_stand(web: Web, saleroom: Saleroom) -> None:
     ada_browser, ada = await bidder(web)
     bob_browser, bob = await bidder(web)
-    await selling.sell(show, ada, Bid(id="1", auction_id=auction, max_minor=3_000))
-    await selling.sell(show, bob, Bid(id="2", auction_id=auction, max_minor=2_000))
+    await saleroom.bid(ada, 3_000)
+    await saleroom.bid(bob, 2_000)
     (mine,) = (await ada_browser.get("/api/me/auctions")).json()["auctions"]
     assert (mine["standing"]["state"], mine["standing"]["max_minor"]) == ("leading", 3_000)
     (his,) = (await bob_browser.get("/api/me/auctions")).json()["auctions"]
@@ -96,19 +108,18 @@ async def test_a_bidder_sees_where_they_stand(web: Web) -> None:
     assert (await web.browser().get("/api/me/auctions")).status_code == 401
 
 
-async def test_staff_see_the_reserve(web: Web) -> None:
-    owner = await web.signed_in("owner")
-    _, show, auction = await saleroom(web, owner)
-    answer = await owner.get(f"/api/staff/shows/{show}/auctions")
-    (found,) = answer.json()["auctions"]
-    assert (found["auction"]["auction_id"], found["reserve_minor"], found["offers"]) == (auction, 4_000, [])
-    assert (await (await web.signed_in()).get(f"/api/staff/shows/{show}/auctions")).status_code == 403
-    assert (await owner.get(f"/api/staff/shows/{uuid4()}/auctions")).json()["code"] == "no_such_show"
+async def test_staff_see_the_reserve(web: Web, saleroom: Saleroom) -> None:
+    path = f"/api/staff/shows/{saleroom.show}/auctions"
+    (found,) = (await saleroom.owner.get(path)).json()["auctions"]
+    assert found["auction"]["auction_id"] == saleroom.auction
+    assert (found["reserve_minor"], found["offers"]) == (4_000, [])
+    assert (await (await web.signed_in()).get(path)).status_code == 403
+    unknown = await saleroom.owner.get(f"/api/staff/shows/{uuid4()}/auctions")
+    assert unknown.json()["code"] == "no_such_show"
 
 
-async def test_a_show_by_invitation_keeps_its_auctions(web: Web) -> None:
-    owner = await web.signed_in("owner")
-    _, show, auction = await saleroom(web, owner)
-    await owner.patch(f"/api/staff/shows/{show}", json={"visibility": "invited"})
-    assert (await web.browser().get(f"/api/auctions/{auction}")).json()["code"] == "pass_needed"
-    assert (await owner.get(f"/api/auctions/{auction}/book")).status_code == 200
+async def test_a_show_by_invitation_keeps_its_auctions(web: Web, saleroom: Saleroom) -> None:
+    await saleroom.owner.patch(f"/api/staff/shows/{saleroom.show}", json={"visibility": "invited"})
+    path = f"/api/auctions/{saleroom.auction}"
+    assert (await web.browser().get(path)).json()["code"] == "pass_needed"
+    assert (await saleroom.owner.get(f"{path}/book")).status_code == 200
