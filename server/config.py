@@ -315,6 +315,13 @@ class Settings:
         "Another server that speaks Stripe's API, such as the payment simulator. Empty: Stripe itself.",
         parse=_url("http", "https"),
     )
+    stripe_per_s: int = _setting(
+        "Most requests a second that this process sends to Stripe. All processes together may send 100 in "
+        "live mode and 25 in test mode; with several overlays and workers divide that.",
+        default=0,
+        parse=_whole(0, 10_000),
+        shown_default="80 with live keys, 20 with test keys",
+    )
     demo: bool = _setting(
         "Demo payments and a sample shop, with a banner that says so. A live Stripe key is refused.",
         default=False,
@@ -412,6 +419,15 @@ def _unsafe(settings: Settings, role: str | None) -> list[Problem]:
             problems.append(_weak_secret("a default or an example, known to everyone."))
     stripe_keys = ("stripe_secret_key", "stripe_publishable_key")
     live = [name for name in stripe_keys if getattr(settings, name).startswith(_LIVE_KEYS)]
+    named = {name: getattr(settings, name) for name in stripe_keys if getattr(settings, name)}
+    if len(named) == 2 and len(live) == 1:
+        problems.append(
+            Problem(
+                variable("stripe_publishable_key"),
+                "one Stripe key is live, the other is not.",
+                "Take both from the same page of Stripe's dashboard, in the same mode.",
+            )
+        )
     if settings.demo:
         problems += [
             Problem(variable(name), "a live Stripe key in a demo.", "Unset it, or set HAWKER_DEMO=no.")

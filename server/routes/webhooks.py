@@ -29,6 +29,8 @@ async def stripe(call: Call) -> Received:
         event = verify(raw, header, secret, call.deps.clock().timestamp())
     except WebhookRefused as refused:
         raise Problem(_CODES[refused.code], refused.message) from None
+    if event.livemode != ("_live_" in call.deps.settings.stripe_secret_key):
+        raise Problem("bad_webhook", "The event is of Stripe's other mode (live or test).")
     new = await call.deps.inbox.receive_webhook(event.id, event.type, json.loads(raw))
     return Received(received=True, duplicate=not new)
 

@@ -86,6 +86,12 @@ def test_a_demo_refuses_live_stripe_keys() -> None:
     assert set(problems) == {"HAWKER_STRIPE_SECRET_KEY", "HAWKER_STRIPE_PUBLISHABLE_KEY"}
 
 
+def test_a_live_and_a_test_key_are_never_mixed() -> None:
+    for name, value in (("SECRET", "sk_test_abc"), ("PUBLISHABLE", "pk_test_abc")):
+        problems = _problems({**GOOD, f"HAWKER_STRIPE_{name}_KEY": value})
+        assert set(problems) == {"HAWKER_STRIPE_PUBLISHABLE_KEY"}
+
+
 def test_live_keys_are_never_sent_to_another_api() -> None:
     assert "HAWKER_STRIPE_SECRET_KEY" in _problems({**GOOD, "HAWKER_STRIPE_API_URL": "http://127.0.0.1:1"})
 

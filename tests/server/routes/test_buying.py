@@ -334,6 +334,13 @@ async def test_a_webhook_must_be_signed_and_fresh(web: Web, headers: dict[str, s
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
+async def test_a_webhook_of_the_other_mode_is_refused(web: Web) -> None:
+    body = event("evt_live").replace(b'"livemode": false', b'"livemode": true')
+    answer = await web.browser().post("/api/stripe/webhook", content=body, headers=signed(body))
+    assert answer.json()["code"] == "bad_webhook"
+    assert "mode" in answer.json()["detail"]
+
+
 async def test_a_signed_webhook_that_is_no_event(web: Web) -> None:
     body = b"[1]"
     answer = await web.browser().post("/api/stripe/webhook", content=body, headers=signed(body))
