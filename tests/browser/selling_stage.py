@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import uuid_utils
 from playwright.sync_api import Page, WebSocketRoute
 
 Frame = dict[str, Any]
@@ -17,6 +18,11 @@ VIEWER = ["say", "react", "buy", "join_waitlist", "leave_waitlist", "bid", "retr
 
 def now_ms(plus_s: float = 0) -> int:
     return int((time.time() + plus_s) * 1000)
+
+
+def empty_room() -> Frame:
+    room: Frame = {"show_state": "live", "picture": "live", "pin": None, "comments": [], "stock": {}}
+    return room | {"muted": {}, "flashes": {}, "drops": {}, "auctions": {}}
 
 
 def card_of(product: dict[str, Any], currency: str = "EUR") -> Frame:
@@ -48,8 +54,7 @@ class Stage:
         self.sent: list[Frame] = []
         self.answers: dict[str, Answer] = {}
         self.you = {"user_id": user, "name": "Ana", "roles": roles or [], "may": may}
-        self.snapshot: Frame = {"show_state": "live", "picture": "live", "pin": None, "comments": []}
-        self.snapshot |= {"stock": {}, "muted": {}, "flashes": {}, "drops": {}, "auctions": {}}
+        self.snapshot = empty_room()
         page.route_web_socket(re.compile(r".*"), self._met)
 
     def _met(self, socket: WebSocketRoute) -> None:
@@ -75,6 +80,11 @@ class Stage:
                 return
             page.wait_for_timeout(100)
         raise AssertionError("the page did not come into the room")
+
+    def reset(self) -> None:
+        """Start over from the snapshot as it is now."""
+        offset = {"epoch": "staged", "number": self._number}
+        self.tell({"type": "reset", "snapshot": self.snapshot | {"offset": offset}})
 
     def events(self, *events: Frame) -> None:
         """Append to the show log as far as the page can tell."""
@@ -115,7 +125,7 @@ def drop(product: dict[str, Any], *, opens_in_s: float, state: str = "scheduled"
 
 def auction(product: dict[str, Any], *, state: str = "open", seconds: float = 60, **more: Any) -> Frame:
     view = {
-        "auction_id": f"auction-{product['handle']}",
+        "auction_id": f"auction-{uuid_utils.uuid7()}",
         "variant_id": product["variants"][0]["id"],
         "card": card_of(product),
         "state": state,

@@ -7,10 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Demo, Person, violations
-from tests.browser.selling_stage import Stage, auction, bid, bids_placed, card_of, drop, flash, now_ms
+from tests.browser.selling_stage import (
+    VIEWER,
+    Stage,
+    auction,
+    bid,
+    bids_placed,
+    card_of,
+    drop,
+    empty_room,
+    flash,
+    now_ms,
+)
 from tests.browser.test_show import products_of
 
 pytestmark = pytest.mark.browser
@@ -150,14 +161,8 @@ def payment_failed(stage: Stage, products: Products) -> Callable[[], None]:
     return later
 
 
-def staff(stage: Stage, products: Products) -> None:
+def staffed(stage: Stage, products: Products) -> None:
     bidding(stage, products)
-    stage.you["roles"] = ["producer"]
-
-
-def desk(stage: Stage, products: Products) -> None:
-    bidding(stage, products)
-    stage.you |= {"roles": ["producer"], "may": SELLER}
     flash_price(stage, products)
     coming = drop(products[1], opens_in_s=300)
     stage.snapshot["drops"] = {coming["variant_id"]: coming}
@@ -165,51 +170,76 @@ def desk(stage: Stage, products: Products) -> None:
     stage.snapshot["auctions"][announced["auction_id"]] = announced
 
 
-STATES: dict[str, tuple[str, str, Callable[[Stage, Products], Any], str, str | None]] = {
-    "flash price": ("viewer", "/shows/{show}", flash_price, "flash", None),
-    "flash price in the sheet": ("viewer", "/shows/{show}", flash_price, "flash", "pin-open"),
-    "drop ahead": ("viewer", "/shows/{show}", drop_ahead, "drop", None),
-    "ready for a drop": ("viewer", "/shows/{show}", drop_ahead, "drop", "pay-line"),
-    "drop sold out": ("viewer", "/shows/{show}", drop_gone, "waitlist", None),
-    "in line": ("viewer", "/shows/{show}", in_line, "place", None),
-    "my turn": ("viewer", "/shows/{show}", my_turn, "turn", None),
-    "auction": ("viewer", "/shows/{show}", auction_open, "auction", None),
-    "leading": ("viewer", "/shows/{show}", leading, "retract", None),
-    "outbid": ("viewer", "/shows/{show}", outbid, "auction", None),
-    "auction in the sheet": ("viewer", "/shows/{show}", leading, "retract", "auction-open"),
-    "payment failed": ("viewer", "/shows/{show}", payment_failed, "change-card", None),
-    "auction for staff": ("viewer", "/shows/{show}", staff, "staff-note", None),
-    "console": ("producer", "/console/{show}", desk, "sales-floor", None),
-    "studio": ("host", "/studio/{show}", desk, "studio", None),
-    "selling from the console": ("producer", "/console/{show}", desk, "sales-floor", "sell"),
-}
+State = tuple[str, Callable[[Stage, Products], Callable[[], None] | None], str, str | None]
+WATCHING: tuple[State, ...] = (
+    ("flash price", flash_price, "flash", None),
+    ("flash price in the sheet", flash_price, "flash", "pin-open"),
+    ("drop ahead", drop_ahead, "drop", None),
+    ("ready for a drop", drop_ahead, "drop", "pay-line"),
+    ("drop sold out", drop_gone, "waitlist", None),
+    ("in line", in_line, "place", None),
+    ("my turn", my_turn, "turn", None),
+    ("auction", auction_open, "auction", None),
+    ("leading", leading, "retract", None),
+    ("outbid", outbid, "auction", None),
+    ("auction in the sheet", leading, "retract", "auction-open"),
+    ("payment failed", payment_failed, "change-card", None),
+)
+SELLING: tuple[State, ...] = (
+    ("what is on sale", staffed, "sales-floor", None),
+    ("a way to sell", staffed, "sales-floor", "sell"),
+)
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_a_way_to_sell_breaks_no_rule(name: str, demo: Demo, visit: Visit) -> None:
-    role, path, prepare, awaited, then = STATES[name]
-    show_id = demo.report["show_id"]
-    for viewport, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
-        person = visit(role, viewport=viewport, scheme=scheme)
-        products = products_of(person, show_id)
-        page = person.context.new_page()
-        stage = Stage(page)
-        later = prepare(stage, products)
-        page.goto(f"{demo.web_url}{path.format(show=show_id)}")
-        page.wait_for_selector(READY, state="attached")
-        stage.wait(page)
-        if later:
-            later()
-        expect(page.get_by_test_id(awaited).first).to_be_visible()
-        if then:
-            page.get_by_test_id(re.compile(rf"^{then}(-[0-9a-f-]{{36}})?$")).first.click()
-            expect(page.locator("dialog[open]")).to_be_visible()
-        page.wait_for_timeout(300)
-        assert violations(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), "scrolls sideways"
-        small = page.evaluate(SMALL_TARGETS)
-        assert small == [], "smaller than a thumb"
-        person.context.close()
+def look_at(page: Page, stage: Stage, state: State, products: Products) -> None:
+    name, prepare, awaited, then = state
+    stage.snapshot = empty_room()
+    later = prepare(stage, products)
+    stage.reset()
+    if later:
+        later()
+    expect(page.get_by_test_id(awaited).first, name).to_be_visible()
+    if then:
+        page.get_by_test_id(re.compile(rf"^{then}(-[0-9a-f-]{{36}})?$")).first.click()
+        expect(page.locator("dialog[open]"), name).to_be_visible()
+    page.wait_for_timeout(250)
+    assert violations(page) == [], name
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), (
+        f"{name}: scrolls sideways"
+    )
+    assert page.evaluate(SMALL_TARGETS) == [], f"{name}: smaller than a thumb"
+    if then:
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("on", ["phone", "desk"])
+@pytest.mark.parametrize(
+    ("role", "path", "states"),
+    [
+        ("viewer", "/shows/{show}", WATCHING),
+        ("producer", "/console/{show}", SELLING),
+        ("host", "/studio/{show}", SELLING[1:]),
+    ],
+    ids=["watching", "console", "studio"],
+)
+def test_no_way_to_sell_breaks_a_rule(
+    role: str, path: str, states: tuple[State, ...], on: str, demo: Demo, visit: Visit
+) -> None:
+    viewport, scheme = (PHONE, "dark") if on == "phone" else (DESKTOP, "light")
+    show_id = demo.report["whip"]["show_id"]
+    person = visit(role, viewport=viewport, scheme=scheme)
+    products = products_of(person, show_id)
+    page = person.context.new_page()
+    staff = role != "viewer"
+    stage = Stage(page, roles=[role] if staff else [], may=SELLER if staff else VIEWER)
+    page.goto(f"{demo.web_url}{path.format(show=show_id)}")
+    page.wait_for_selector(READY, state="attached")
+    stage.wait(page)
+    if role == "host" and on == "phone":
+        page.get_by_role("tab", name="Products").click()
+    for state in states:
+        look_at(page, stage, state, products)
 
 
 SMALL_TARGETS = """
