@@ -25,6 +25,7 @@ import uvloop
 
 from loadtests import rig
 from loadtests.books import Told, read_books
+from loadtests.drop_simulator import PER_S
 from loadtests.gate import gate_ratio
 from loadtests.rig import Rig, Role
 from loadtests.shop import BenchShop, open_shop, scratch
@@ -101,10 +102,17 @@ async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
             await shop_rig.start(
                 Role("simulator", "simulator", ports["simulator"], ("loadtests.drop_simulator",))
             )
-            await shop_rig.start(*(Role(n, n.split("-")[0], ports[n]) for n in names[:-1]))
+            await shop_rig.start(*(_role(n, ports[n], overlays) for n in names[:-1]))
             found = await _drop(shop_rig, shop, units, [ports[n] for n in names[:overlays]])
             gate = {"gate_ratio": round(ratio, 2), "gate_per_s": round(ours)}
             return {**found, **gate, "overlays": overlays, "cores": os.cpu_count()}
+
+
+def _role(name: str, port: int, overlays: int) -> Role:
+    """Production's, with its share of what the provider allows: those who sell get most of it."""
+    role = name.partition("-")[0]
+    per_s = PER_S * 0.9 / overlays if role == "overlay" else PER_S * 0.05
+    return Role(name, role, port, env=(("HAWKER_STRIPE_PER_S", str(int(per_s))),))
 
 
 async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) -> dict[str, object]:

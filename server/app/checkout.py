@@ -26,6 +26,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[StripeGateway]:
     """Stripe, or the server that stands in for it."""
     live = "_live_" in settings.stripe_secret_key
     limit = _SIMULATED if settings.stripe_api_url else _LIVE if live else _TEST
+    if settings.stripe_per_s:
+        limit = RateLimit(per_s=settings.stripe_per_s, burst=max(1, settings.stripe_per_s // 2))
     gateway = StripeGateway(
         settings.stripe_secret_key, base_url=settings.stripe_api_url or None, rate_limit=limit
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +36,7 @@ from server.store.verify import verify
 
 # Up to four jobs hold a connection while they ask for another.
 _POOL_LEAST = 10
+_YIELDS = 5  # where they share a machine, people in the room come first
 
 
 def jobs(settings: Settings, redis: Redis, checkout: Checkout, gateway: StripeGateway) -> list[Job]:
@@ -98,6 +101,8 @@ async def _well(question: object) -> str:
 
 async def run(settings: Settings, ready: Callable[[], None]) -> None:
     """Work until cancelled; what a job has begun and not ended is claimed again by the next worker."""
+    with contextlib.suppress(OSError):
+        os.nice(_YIELDS)
     bound = listen(settings.worker_host, settings.worker_port)
     redis = open_redis(settings.redis_url, connections=settings.redis_pool)
     registry = CollectorRegistry()
