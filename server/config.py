@@ -419,6 +419,15 @@ def _unsafe(settings: Settings, role: str | None) -> list[Problem]:
             problems.append(_weak_secret("a default or an example, known to everyone."))
     stripe_keys = ("stripe_secret_key", "stripe_publishable_key")
     live = [name for name in stripe_keys if getattr(settings, name).startswith(_LIVE_KEYS)]
+    named = {name: getattr(settings, name) for name in stripe_keys if getattr(settings, name)}
+    if len(named) == 2 and len(live) == 1:
+        problems.append(
+            Problem(
+                variable("stripe_publishable_key"),
+                "one Stripe key is live, the other is not.",
+                "Take both from the same page of Stripe's dashboard, in the same mode.",
+            )
+        )
     if settings.demo:
         problems += [
             Problem(variable(name), "a live Stripe key in a demo.", "Unset it, or set HAWKER_DEMO=no.")

@@ -34,8 +34,8 @@ def now_ms() -> int:
 
 
 def _collect_seldom() -> None:
-    """A crowd's tasks and futures end by themselves: looking through ten thousand connections for cycles again
-    and again would be for nothing."""
+    """A crowd's tasks and futures end by themselves: looking through ten thousand connections for cycles
+    again and again would be for nothing."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
