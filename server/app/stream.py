@@ -118,8 +118,8 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
             finally:
                 news.draining()
                 await _drain(node, registry, settings)
-                telling.cancel()
-                hearing.cancel()
+                await _end(telling)
+                await _end(hearing)
     finally:
         await node.stop()
         await redis.aclose()
@@ -134,6 +134,14 @@ async def _drain(node: Node, registry: NodeRegistry, settings: Settings) -> None
     finally:  # also when told to stop a second time
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel it until it has ended. Once is not enough: on Python 3.11 redis-py may lose a cancellation that
+    comes while it writes (asyncio.wait_for, python/cpython#86296)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_LOOK_AGAIN_S)
 
 
 async def _has_another(registry: NodeRegistry, node_id: str) -> bool:

@@ -51,6 +51,7 @@ class Edges:
         self._origins = origins
         self._http, self._dtls, self._host = http, dtls, host
         self._keepers: dict[BroadcastId, _Keeper] = {}
+        self.is_stopped = False
 
     def __len__(self) -> int:
         return len(self._keepers)
@@ -80,6 +81,7 @@ class Edges:
                 self._keep(broadcast.id)
 
     async def stop(self) -> None:
+        self.is_stopped = True  # should a cancellation get lost in what we were handed
         keepers = list(self._keepers.values())
         for keeper in keepers:
             keeper.task.cancel()
@@ -152,7 +154,7 @@ class _Keeper:
     def _is_over(self) -> bool:
         """Ended, a host of its own again, or nobody here for a while."""
         broadcast, now = self._broadcast, self._loop.time()
-        if self._sessions.broadcasts.get(broadcast.id) is not broadcast:
+        if self._edges.is_stopped or self._sessions.broadcasts.get(broadcast.id) is not broadcast:
             return True
         if self.pull is not None and self.pull.close_reason:
             self._let_go(self.pull, self.pull.close_reason)

@@ -285,3 +285,22 @@ async def test_a_show_that_ends_ends_on_the_edge(start, at, camera):
     await viewer.until(lambda: viewer.is_closed)
     await until(lambda: len(edge.edges) == 0)
     await until(lambda: len(origin.sessions) == 1)
+
+
+async def test_a_node_stops_though_a_cancellation_gets_lost_in_its_registry(start, at, camera, register):
+    """As asyncio.wait_for loses one on Python 3.11, when what it waits for is done at that moment."""
+    origin, edge = await start("origin"), await start("edge")
+    await on_air(at(origin), camera)
+    await at(edge).join("view.show")
+    await kill(origin, register)
+    asked = asyncio.Event()
+
+    async def careless(_broadcast):
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+
+    edge._origins.origin_of = careless
+    await asyncio.wait_for(asked.wait(), 5)
+    async with asyncio.timeout(5):
+        await edge.stop()

@@ -196,6 +196,19 @@ describe('watching', () => {
     expect(posts()).toBe(1);
   });
 
+  it('comes back to the public address when the node it was sent to is not there', async () => {
+    answer = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    player().start();
+    await settle();
+    expect(states.at(-1)).toBe('retrying');
+    answer = created;
+    await vi.advanceTimersByTimeAsync(600);
+    expect(calls.filter(({ method }) => method === 'POST').map(({ url }) => url)).toEqual(['/whep/p1', '/whep/p1']);
+    expect(Peer.last.remote).toBe('v=0 answer');
+  });
+
   it('comes back when the relay is away for a while', async () => {
     answer = refused(503);
     player().start();
