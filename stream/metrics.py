@@ -17,6 +17,7 @@ from .publisher import Publisher
 from .viewer import Viewer
 
 if TYPE_CHECKING:
+    from .edge.edges import Edges
     from .sessions import Sessions
     from .wire.fanout import Fanout
     from .wire.ingress import Ingress
@@ -27,10 +28,13 @@ QUANTILES = (0.5, 0.95)
 class Metrics(Collector):
     """A registry of its own, so that several nodes fit into one process (tests, edges)."""
 
-    def __init__(self, sessions: Sessions, ingress: Ingress, fanout: Fanout) -> None:
+    def __init__(
+        self, sessions: Sessions, ingress: Ingress, fanout: Fanout, edges: Edges | None = None
+    ) -> None:
         self._sessions = sessions
         self._ingress = ingress
         self._fanout = fanout
+        self._edges = edges
         registry = self._registry = CollectorRegistry()
         registry.register(self)
         self._join_s = Histogram(
@@ -50,7 +54,22 @@ class Metrics(Collector):
         yield from self._uplinks()
         yield from self._paths()
         yield from self._feedback()
+        yield from self._pulls()
         yield from self._wire()
+
+    def _pulls(self) -> Iterator[Metric]:
+        labels = ["broadcast", "origin"]
+        held = GaugeMetricFamily("hawker_stream_pulls", "Broadcasts from another node.", labels=labels)
+        events = CounterMetricFamily(
+            "hawker_stream_pull_events", "NACKs, PLIs and refusals, pulls.", labels=["event"]
+        )
+        counts = Counter[str]()
+        for broadcast, pull in self._edges.pulls().items() if self._edges is not None else ():
+            held.add_metric([broadcast, pull.origin.node], 1)
+            counts.update(pull.counts)
+        for event, count in sorted(counts.items()):
+            events.add_metric([event], count)
+        yield from (held, events)
 
     def _audience(self) -> Iterator[Metric]:
         viewers = GaugeMetricFamily("hawker_stream_viewers", "Viewers a broadcast.", labels=["broadcast"])

@@ -142,7 +142,7 @@ class Node:
         stack.push_async_callback(
             _finish, asyncio.create_task(self._clockwork(sessions), name="node-clockwork")
         )
-        metrics = Metrics(sessions, ingress, fanout)
+        metrics = Metrics(sessions, ingress, fanout, self.edges)
         resources = Resources(
             sessions,
             admission,
@@ -229,6 +229,7 @@ class Node:
     async def _healthz(self, request: Request) -> Response:
         stats = self.fanout.stats()
         pulls = self.edges.pulls() if self.edges is not None else {}
+        origins = {name: pull.origin.node for name, pull in pulls.items()}
         body = {
             "status": "draining" if self.sessions.is_draining else "ok",
             "parts": {
@@ -239,7 +240,7 @@ class Node:
             },
             "sessions": len(self.sessions),
             "broadcasts": {
-                name: {"state": state, "viewers": viewers, "pulled_from": pulls.get(name)}
+                name: {"state": state, "viewers": viewers, "pulled_from": origins.get(name)}
                 for name, (state, viewers) in self.sessions.counts().items()
             },
             **self.settings.labels,

@@ -56,11 +56,9 @@ class Edges:
     def __len__(self) -> int:
         return len(self._keepers)
 
-    def pulls(self) -> dict[BroadcastId, str]:
-        """What is pulled, and from which node."""
-        return {
-            id: keeper.pull.origin.node for id, keeper in self._keepers.items() if keeper.pull is not None
-        }
+    def pulls(self) -> dict[BroadcastId, Pull]:
+        """What is pulled at this moment."""
+        return {id: held.pull for id, held in self._keepers.items() if held.pull is not None}
 
     async def reach(self, broadcast: BroadcastId) -> None:
         """See to it that the broadcast is here, if it is anywhere; returns when it is, or after `REACH_S`."""

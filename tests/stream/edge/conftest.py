@@ -137,3 +137,9 @@ async def rolling(shot, every_s=0.02, key_every=25):
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def origins_of(node: Node) -> dict[str, str]:
+    """What a node pulls, and from where."""
+    assert node.edges is not None
+    return {str(id): pull.origin.node for id, pull in node.edges.pulls().items()}

@@ -11,7 +11,7 @@ import pytest
 
 from stream.ports import BroadcastState
 
-from .conftest import SHOW, on_air, rolling, until
+from .conftest import SHOW, on_air, origins_of, rolling, until
 
 
 class Listener:
@@ -92,7 +92,7 @@ async def test_another_edge_of_the_leaving_node_follows_the_host(start, at, came
         again = await at(new).join("publish.show.key")
         second = camera(again, ssrc=0x9999, seq=40_000, timestamp=77)
         await stack.enter_async_context(rolling(second))
-        await until(lambda: edge.edges.pulls() == {SHOW: "new"})
+        await until(lambda: origins_of(edge) == {SHOW: "new"})
         await publisher.delete()
         await asyncio.wait_for(draining, 5)
         before = len(viewer.video())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 
+import httpx
 import pytest
 
 from stream.edge import edges
@@ -13,7 +14,7 @@ from stream.packet import rtcp
 from stream.packet.rtcp import KeyframeRequest
 from stream.ports import BroadcastState
 
-from .conftest import SHOW, on_air, rolling, until
+from .conftest import SHOW, on_air, origins_of, rolling, until
 
 
 def is_gapless(packets):
@@ -67,7 +68,13 @@ async def test_a_node_that_is_asked_pulls_once_and_serves_many(start, at, camera
     assert len(origin.sessions) == 2, "the publisher and one pull"
     assert origin.sessions.counts()[SHOW][1] == 0, "a node is no viewer"
     assert edge.sessions.counts()[SHOW][1] == 3
-    assert edge.edges.pulls() == {SHOW: "origin"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{edge.http_port}") as http:
+        assert (
+            'hawker_stream_pulls{broadcast="show",origin="origin"} 1.0' in (await http.get("/metrics")).text
+        )
+        health = (await http.get("/healthz")).json()["broadcasts"]["show"]
+    assert health == {"state": "live", "viewers": 3, "pulled_from": "origin"}
+    assert origins_of(edge) == {SHOW: "origin"}
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
@@ -193,7 +200,7 @@ async def test_an_edge_whose_origin_dies_finds_the_new_one(start, at, camera, re
     async with rolling(shot):
         await viewer.until(lambda: len(viewer.video()) >= 30)
     assert is_gapless(viewer.video())
-    assert edge.edges.pulls() == {SHOW: "second"}
+    assert origins_of(edge) == {SHOW: "second"}
     packets = viewer.video()
     jump = (packets[15].timestamp - packets[14].timestamp) & 0xFFFFFFFF
     assert 0 < jump < 10 * 90_000, "time goes on by what has passed"
@@ -212,8 +219,8 @@ async def test_a_host_who_moves_takes_the_viewers_of_the_old_node_along(start, a
         await publisher.delete()
         await viewer.until(lambda: len(viewer.video()) >= 30)
     assert is_gapless(viewer.video())
-    assert old.edges.pulls() == {SHOW: "new"}
-    assert new.edges.pulls() == {}
+    assert origins_of(old) == {SHOW: "new"}
+    assert origins_of(new) == {}
     assert not old.sessions.carried()[SHOW].is_origin
 
 
@@ -241,7 +248,7 @@ async def test_a_host_who_moves_to_an_edge_replaces_its_pull_at_a_keyframe(start
     async with rolling(moved):
         await stayed.until(lambda: len(stayed.video()) >= 40)
     assert is_gapless(stayed.video())
-    assert old.edges.pulls() == {SHOW: "new"}
+    assert origins_of(old) == {SHOW: "new"}
 
 
 async def test_a_pull_that_breaks_goes_on_where_it_was(start, at, camera):
