@@ -138,6 +138,21 @@ def _refund(values: Mapping[str, Any]) -> _Draft:
     )
 
 
+def _offer(values: Mapping[str, Any]) -> _Draft:
+    variant = f" ({values['variant_title']})" if values.get("variant_title") else ""
+    units = f"{values['quantity']} × {values['title']}{variant}"
+    price = amount(values["unit_price_minor"], values["currency"])
+    return _Draft(
+        f"It is your turn: {values['title']}",
+        (
+            f"Hello {values['name']},",
+            f"you waited for it, and it is here: {units}, {price} each.",
+            f"It is kept for you for {values['left']}, then the next in line has it.",
+        ),
+        ("See your offer", values["link"]),
+    )
+
+
 _DRAFTS: Mapping[str, Callable[[Mapping[str, Any]], _Draft]] = {
     "verify": _verify,
     "reset": _reset,
@@ -146,6 +161,7 @@ _DRAFTS: Mapping[str, Callable[[Mapping[str, Any]], _Draft]] = {
     "auction_won": _auction_won,
     "shipped": _shipped,
     "refund": _refund,
+    "offer": _offer,
 }
 
 

@@ -148,6 +148,11 @@ KINDS: Mapping[str, ProblemKind] = {
     ),
     # buying
     "no_such_order": ProblemKind(404, "There is no such order", _RELOAD),
+    "not_open_yet": ProblemKind(409, "This has not opened yet", "Tap again after `retry_after_s`."),
+    "offer_over": ProblemKind(409, "This offer has ended, or was taken", "See where you stand in line."),
+    "not_sold_out": ProblemKind(409, "There is something left", "Buy it: no need to wait."),
+    "already_waiting": ProblemKind(409, "You are on this waitlist", "Leave it first to change how many."),
+    "not_waiting": ProblemKind(404, "You are not on this waitlist", "Join it where it is sold out."),
     "sold_out": ProblemKind(409, "Somebody was faster", "Choose another variant or fewer units."),
     "buyer_limit": ProblemKind(409, "That is more than one person can buy", "Choose fewer units."),
     "price_changed": ProblemKind(409, "The price has changed", "Look at the new price, then buy again."),

@@ -45,6 +45,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
                 tap=checkout.tap,
                 buyer=checkout.buyer,
                 shopkeeper=checkout.shopkeeper,
+                waitlists=checkout.ways.waitlists,
                 rooms=LogRooms(ShowLog(redis), redis),
                 cards=gateway,
                 inbox=checkout.payments,

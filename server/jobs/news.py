@@ -173,8 +173,25 @@ FROM orders o JOIN users u ON u.id = o.user_id JOIN shops s ON s.id = o.shop_id 
 """
 
 
+_OFFER_MAIL = """
+SELECT u.email, u.display_name AS name, w.offered AS quantity, p.title, v.title AS variant_title, s.currency,
+       least(v.price_minor, f.price_minor) AS unit_price_minor,
+       extract(epoch FROM w.offer_ends_at - clock_timestamp())::float8 AS left_s
+FROM waitlist w JOIN users u ON u.id = w.user_id JOIN variants v ON v.id = w.variant_id
+JOIN products p ON p.id = v.product_id JOIN shops s ON s.id = p.shop_id
+LEFT JOIN flash_prices f ON f.variant_id = v.id AND f.over_at IS NULL AND f.ends_at > now()
+WHERE w.id = $1 AND w.state = 'offered' AND w.offer_ends_at > clock_timestamp()
+"""
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(int(seconds), 1)} seconds"
+    return f"{round(seconds / 60)} minutes"
+
+
 class OrderMail:
-    """Writes order mails from the order as it is. `deliver` is server.mail.Mailer's."""
+    """Writes mails of orders and offers from what they are. `deliver` is server.mail.Mailer's."""
 
     def __init__(
         self, pool: Pool, deliver: Callable[[Mapping[str, Any]], Awaitable[None]], public_url: str
@@ -182,8 +199,9 @@ class OrderMail:
         self._database, self._deliver, self._public_url = Database(pool), deliver, public_url.rstrip("/")
 
     def handlers(self) -> dict[str, Handler]:
-        """`order_mail` and, ready written, `mail`."""
+        """`order_mail`, `offer_mail` and, ready written, `mail`."""
         return {
+            "offer_mail": each(self._tell_offer, deadline_s=MAIL_DEADLINE_S),
             "order_mail": each(self._tell, deadline_s=MAIL_DEADLINE_S),
             "mail": each(lambda row: self._deliver(row.payload), deadline_s=MAIL_DEADLINE_S),
         }
@@ -196,3 +214,12 @@ class OrderMail:
         email, link = values.pop("email"), f"{self._public_url}/orders/{values.pop('id')}"
         extra = {"amount_minor": row.payload.get("amount_minor"), "link": link}
         await self._deliver({"letter": row.payload["letter"], "to": email, "values": values | extra})
+
+    async def _tell_offer(self, row: OutboxRow) -> None:
+        offer = await self._database.fetchrow(_OFFER_MAIL, row.payload["place_id"])
+        if offer is None:  # over, or taken: nothing to hurry for
+            return
+        values = dict(offer)
+        email, left_s = values.pop("email"), values.pop("left_s")
+        extra = {"left": _spoken(left_s), "link": f"{self._public_url}/account/waitlist"}
+        await self._deliver({"letter": "offer", "to": email, "values": values | extra})

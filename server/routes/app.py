@@ -31,6 +31,7 @@ from server.routes import (
     staff_orders,
     staff_people,
     staff_shows,
+    waitlist,
     webhooks,
     whip,
 )
@@ -49,6 +50,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *addresses.OPERATIONS,
     *cards.OPERATIONS,
     *orders.OPERATIONS,
+    *waitlist.OPERATIONS,
     *auctions.OPERATIONS,
     *webhooks.OPERATIONS,
     *staff_shows.OPERATIONS,

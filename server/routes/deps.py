@@ -17,7 +17,7 @@ from server.config import Settings
 from server.images import Images
 from server.media import NodeRegistry
 from server.routes.network import TrustedProxies
-from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap
+from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap, Waitlists
 from server.store.pool import Pool
 from server.tickets import Tickets
 
@@ -38,6 +38,7 @@ class Deps:
     tap: Tap
     buyer: Buyer
     shopkeeper: Shopkeeper
+    waitlists: Waitlists
     rooms: Rooms
     cards: CardGateway
     inbox: Inbox

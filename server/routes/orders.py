@@ -35,7 +35,8 @@ class NewLine(Body, frozen=True):
 
 
 class NewOrder(Body, frozen=True):
-    """`id` is made by the client (UUIDv7) and kept for every repeat: an order is placed once."""
+    """`id` is made by the client (UUIDv7) and kept for every repeat: an order is placed once. `offer_id` is a
+    waitlist's offer, which is bought by itself."""
 
     id: UUID
     lines: Annotated[tuple[NewLine, ...], Meta(min_length=1, max_length=MAX_LINES)]
@@ -43,6 +44,7 @@ class NewOrder(Body, frozen=True):
     card_id: UUID | None = None
     address_id: UUID | None = None
     show_first_name: bool = False
+    offer_id: UUID | None = None
 
 
 class Retry(Body, frozen=True):
@@ -202,6 +204,7 @@ async def buy(call: Call, body: NewOrder) -> Reply:
         card_id=str(body.card_id) if body.card_id else None,
         address_id=str(body.address_id) if body.address_id else None,
         show_first_name=body.show_first_name,
+        offer_id=str(body.offer_id) if body.offer_id else None,
     )
     if fault := problem(wish):
         raise Problem("invalid_body", fault, fields={"lines": fault})
@@ -229,6 +232,8 @@ _REFUSED = (
     "buyer_limit",
     "price_changed",
     "not_for_sale",
+    "not_open_yet",
+    "offer_over",
     "no_card",
     "no_address",
     "order_id_reused",

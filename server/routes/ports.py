@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from overlay.messages import OrderView
+from overlay.selling import PlaceView
 from server.payments.outcomes import CardView, CustomerRef, SetupIntentView
 from server.shop.ids import OrderId, ShopId, UserId
 from server.shop.wish import Wish
+from server.store.waitlist import PlaceRow
 
 
 class Tap(Protocol):
@@ -54,6 +56,16 @@ class Shopkeeper(Protocol):
     async def set_price(
         self, shop_id: ShopId, variant_id: str, price_minor: int, actor_id: str | None
     ) -> None: ...
+
+
+class Waitlists(Protocol):
+    """checkout.ways.waitlists.Waitlists: a person's places in line."""
+
+    async def join(self, variant_id: str, user_id: str, quantity: int) -> PlaceView: ...
+
+    async def leave(self, variant_id: str, user_id: str) -> PlaceView | None: ...
+
+    async def of_user(self, user_id: str) -> list[PlaceRow]: ...
 
 
 class Inbox(Protocol):

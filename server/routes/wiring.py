@@ -18,7 +18,7 @@ from server.images import Images
 from server.media import NodeRegistry
 from server.routes.deps import Deps
 from server.routes.network import TrustedProxies
-from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap
+from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap, Waitlists
 from server.store.pool import Pool
 from server.tickets import Tickets
 
@@ -38,6 +38,7 @@ def wire(
     tap: Tap,
     buyer: Buyer,
     shopkeeper: Shopkeeper,
+    waitlists: Waitlists,
     rooms: Rooms,
     cards: CardGateway,
     inbox: Inbox,
@@ -60,6 +61,7 @@ def wire(
         tap=tap,
         buyer=buyer,
         shopkeeper=shopkeeper,
+        waitlists=waitlists,
         rooms=rooms,
         cards=cards,
         inbox=inbox,

@@ -28,6 +28,16 @@ ORDER: dict[str, Any] = {
     "lines": [{"title": "Cup", "variant_title": "Red", "quantity": 2, "unit_price_minor": 1250}],
 }
 INVITATION = {"invited_by": "Grace", "shop": "Cups & Co", "role": "host", "link": LINK}
+OFFER = {
+    "name": "Ada",
+    "title": "Cup",
+    "variant_title": "Red",
+    "quantity": 2,
+    "unit_price_minor": 1250,
+    "currency": "EUR",
+    "left": "2 minutes",
+    "link": LINK,
+}
 
 
 def mailer(to: Any) -> Mailer:
@@ -43,6 +53,7 @@ def mailer(to: Any) -> Mailer:
         ("receipt", ORDER),
         ("shipped", ORDER),
         ("refund", ORDER),
+        ("offer", OFFER),
     ],
 )
 def test_every_letter_says_the_same_twice(kind: str, values: dict[str, Any]) -> None:

@@ -22,9 +22,11 @@ from overlay.selling import (
 )
 from overlay.signals import user_channel
 from server.checkout.wiring import checkout
+from server.jobs.news import OrderMail
 from server.shop.allocation import Refused
 from server.shop.ids import UserId
 from server.shop.wish import Wish
+from server.store.outbox import OutboxRow
 
 from .floor import bought, heard, seeded, send
 from .world import World
@@ -303,6 +305,31 @@ async def test_people_are_told_of_their_places(world: World) -> None:
         told = [await _next(ear) for _ in range(2)]
     assert (told[0].state, told[0].unit_price_minor) == (PlaceState.OFFERED, 1000)
     assert (told[1].state, told[1].position) == (PlaceState.WAITING, 1)
+
+
+async def test_who_is_offered_something_gets_a_mail_unless_it_is_over(world: World) -> None:
+    variant = await sold_out(world)
+    ada = await world.person()
+    await join(world, variant, ada)
+    await restock(world, variant, 1)
+    await world.ways.waitlists.serve()
+    sent: list[Any] = []
+
+    async def deliver(payload: Any) -> None:
+        sent.append(payload)
+
+    mail = OrderMail(world.pool, deliver, "https://shop.example").handlers()
+    row = await world.pool.fetchrow(
+        "SELECT id, kind, payload, attempts FROM outbox WHERE kind = 'offer_mail'"
+    )
+    assert await mail["offer_mail"]([OutboxRow(*row)]) == {}
+    (letter,) = sent
+    assert (letter["letter"], letter["to"]) == ("offer", f"{ada}@example.org")
+    assert letter["values"]["left"] == "2 minutes"
+    assert letter["values"]["link"] == "https://shop.example/account/waitlist"
+    await run_out(world, variant)
+    await mail["offer_mail"]([OutboxRow(*row)])
+    assert len(sent) == 1
 
 
 async def _next(ear: Any) -> PlaceView:

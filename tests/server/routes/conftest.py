@@ -161,6 +161,7 @@ async def assembled(
             tap=checkout.tap,
             buyer=checkout.buyer,
             shopkeeper=checkout.shopkeeper,
+            waitlists=checkout.ways.waitlists,
             rooms=LogRooms(log, redis),
             cards=gateway,
             inbox=checkout.payments,
