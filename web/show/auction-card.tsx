@@ -16,7 +16,7 @@ import type { ShowStore } from './store.ts';
 export function AuctionCard({ store, auction }: { store: ShowStore; auction: AuctionView }) {
   const { floor } = store;
   const phase = useDerived(() => auctionPhase(auction, floor.now.value), [auction]);
-  const standing = floor.standings.value[auction.auction_id];
+  const standing = floor.standing(auction.auction_id);
   const { card } = auction;
   const open = () => store.openAuction(auction.auction_id);
   return (

@@ -26,7 +26,7 @@ export function AuctionSheet({ store }: { store: ShowStore }) {
 function Body({ store, auction }: { store: ShowStore; auction: AuctionView }) {
   const { floor } = store;
   const phase = useDerived(() => auctionPhase(auction, floor.now.value), [auction]);
-  const standing = floor.standings.value[auction.auction_id];
+  const standing = floor.standing(auction.auction_id);
   return (
     <div class="stack">
       <div class="row spread auction-now">
@@ -56,7 +56,7 @@ function Body({ store, auction }: { store: ShowStore; auction: AuctionView }) {
 function Maximum({ store, auction }: { store: ShowStore; auction: AuctionView }) {
   const { floor } = store;
   const { currency } = auction.card;
-  const standing = floor.standings.value[auction.auction_id];
+  const standing = floor.standing(auction.auction_id);
   const least = leastBid(auction, standing);
   const [text, setText] = useState(() => moneyInput(bidSteps(auction, standing)[2]!, currency));
   const amount = parseMoney(text, currency);

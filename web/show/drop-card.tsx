@@ -22,7 +22,7 @@ export function DropCard({ store, drop }: { store: ShowStore; drop: DropView }) 
   if (!variant) return null;
   return (
     <article class="pin feature drop" data-testid="drop" data-phase={phase} data-variant={drop.variant_id}>
-      <div class="feature-head">
+      <div class="feature-head" aria-live="off">
         <Badge tone="live">Drop</Badge>
         {phase === 'before' ? (
           <>

@@ -4,7 +4,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
 import { money } from '../core/format.ts';
 import { asProblem, Problem } from '../core/problem.ts';
-import type { AuctionView, PlaceView, ProductCard, StandingView } from '../core/protocol.ts';
+import type { AnyEvent, AuctionView, PlaceView, ProductCard, StandingView } from '../core/protocol.ts';
 import type { Line } from '../core/purchase.ts';
 import type { RoomState } from '../core/room-state.ts';
 import type { RoomConnection } from '../core/room.ts';
@@ -32,6 +32,9 @@ export interface Said {
 
 const LINGER_MS = 61_000;
 const ASK_WITHIN_MS = 1_500;
+const ASK_AFTER_MS = 2_500;
+const NEAR_THE_FRONT = 3;
+const LAST: ReadonlySet<string> = new Set(['won', 'payment_failed', 'lost']);
 
 export class Floor implements Waiting {
   /** The person's own, by variant id and by auction id. */
@@ -79,6 +82,7 @@ export class Floor implements Waiting {
   readonly offers = computed(() => Object.values(this.places.value).filter((place) => place.state === 'offered'));
 
   readonly #now: { readonly value: number; peek(): number };
+  #asking: ReturnType<typeof setTimeout> | null = null;
 
   constructor(private readonly store: FloorPlace) {
     const serverNow = () => this.store.connection?.clock.serverNow() ?? Date.now();
@@ -93,6 +97,12 @@ export class Floor implements Waiting {
 
   #features(nowMs: number): Feature[] {
     return features(this.sales.value, this.standings.value, nowMs);
+  }
+
+  /** Where this person stands; nowhere once all their bids are taken back. */
+  standing(auctionId: string): StandingView | undefined {
+    const standing = this.standings.value[auctionId];
+    return standing && (standing.max_minor > 0 || LAST.has(standing.state)) ? standing : undefined;
   }
 
   auction(auctionId: string | null): AuctionView | undefined {
@@ -129,6 +139,22 @@ export class Floor implements Waiting {
   /** What news may have been lost in an outage: asked a moment after each welcome, not by everybody at once. */
   ask(random: () => number = Math.random): void {
     if (me.value) setTimeout(() => void this.#ask(), ASK_WITHIN_MS * random());
+  }
+
+  /** Events after which news for this person are due: asked for, in case they were lost on the way. */
+  hear(events: readonly AnyEvent[]): void {
+    const mine = events.some((event) => {
+      if (event.type === 'auction_changed') return !!this.standings.value[event.auction.auction_id];
+      const variant = event.type === 'drop_changed' ? event.drop.variant_id : event.type === 'stock_changed' ? event.variant_id : null;
+      const place = variant === null ? undefined : this.places.value[variant];
+      // Those at the front alone: a long line must not ask with every unit.
+      return place?.state === 'waiting' && (place.position ?? Infinity) <= NEAR_THE_FRONT;
+    });
+    if (!mine || this.#asking) return;
+    this.#asking = setTimeout(() => {
+      this.#asking = null;
+      void this.#ask();
+    }, ASK_AFTER_MS * (1 + Math.random()));
   }
 
   async #ask(): Promise<void> {
@@ -257,6 +283,7 @@ export function sayingOf(problem: Problem): string {
     auction_closed: 'The hammer has fallen: no more bids are taken.',
     staff_may_not_bid: 'People who work for this shop can’t bid in its auctions.',
     misbid_over: 'Too late to take it back: the bid stands.',
+    not_waiting: 'You are not on this list any more.',
     not_sold_out: 'There are some again: no need to wait.',
     already_waiting: 'You are on the list.',
     price_moved: 'The price moved as you tapped. Nothing was sent: tap again if you agree.',

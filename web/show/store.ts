@@ -228,6 +228,7 @@ export class ShowStore {
   #onState(state: RoomState, events: readonly AnyEvent[]): void {
     this.room.value = state;
     this.floor.ticks.poke();
+    this.floor.hear(events);
     const pinned = events.findLast((event) => event.type === 'pinned');
     const known = this.show.value?.items.some(({ product }) => product.id === state.pin?.product_id);
     if (pinned && !known) void this.reload().catch(() => undefined);

@@ -174,6 +174,31 @@ describe('an auction', () => {
     expect(words('standing')).toMatch(/You’ve been outbid/);
   });
 
+  it('knows of no bid once it is taken back', async () => {
+    enter({ auctions: { a1: AUCTION } });
+    store.floor.hearStanding(standing('leading', { misbid_until_ms: Date.now() + 8_000 }));
+    await pass(20);
+    answer = async () => ({ standing: standing('outbid', { max_minor: 0 }) });
+    at('retract')!.click();
+    await pass(20);
+    expect(sent).toMatchObject([{ type: 'retract_bid', auction_id: 'a1' }]);
+    expect(at('auction')!.dataset['standing']).toBe('none');
+    expect(at('bid')).not.toBeNull();
+  });
+
+  it('asks where one stands when an auction moves on and nobody says', async () => {
+    enter({ auctions: { a1: AUCTION } });
+    store.floor.hearStanding(standing('leading'));
+    const won = { ...AUCTION, state: 'charging' as const };
+    vi.stubGlobal('fetch', async (path: string) =>
+      Response.json(path.endsWith('auctions') ? { auctions: [{ standing: standing('won'), auction: won, show_id: 's1' }] } : { places: [] }),
+    );
+    store.room.value = { ...store.room.value, auctions: { a1: won } };
+    store.floor.hear([{ type: 'auction_changed', n: 2, at_ms: 0, auction: won }]);
+    await pass(5_200);
+    expect(store.floor.standings.value['a1']!.state).toBe('won');
+  });
+
   it('takes no bid after the hammer, whether or not its news has come', async () => {
     enter({ auctions: { a1: AUCTION } });
     await pass(30_010);
