@@ -65,9 +65,13 @@ class EventStream:
         self._wake = asyncio.Event()
 
     def tell(self, event: str, data: Mapping[str, Any]) -> None:
+        self.tell_text(event, json.dumps(data))
+
+    def tell_text(self, event: str, text: str) -> None:
+        """The same, of data that is JSON already."""
         if event not in self.wanted or self._is_closed:
             return
-        kind, news = _SUPERSEDES.get(event, event), (event, json.dumps(data))
+        kind, news = _SUPERSEDES.get(event, event), (event, text)
         if self._last.get(kind) != news or event in _URGENT:
             self._last[kind] = self._news[kind] = news
             self._wake.set()
@@ -107,71 +111,96 @@ class EventStream:
             await asyncio.sleep(0 if self._is_closed else PACE_S)
 
 
+class _Listeners:
+    """One broadcast's: by session, to end with it, and by event, so that nobody is asked who wants none."""
+
+    def __init__(self) -> None:
+        self.by_session: dict[str, list[EventStream]] = {}
+        self.by_event: dict[str, dict[EventStream, None]] = {event: {} for event in EVENTS}
+
+    def add(self, session: str, stream: EventStream) -> None:
+        self.by_session.setdefault(session, []).append(stream)
+        for event in stream.wanted:
+            self.by_event[event][stream] = None
+
+    def remove(self, session: str, stream: EventStream) -> None:
+        left = [held for held in self.by_session[session] if held is not stream]
+        if left:
+            self.by_session[session] = left
+        else:
+            del self.by_session[session]
+        for event in stream.wanted:
+            self.by_event[event].pop(stream, None)
+
+
 class EventStreams:
     """Who listens: a session's streams end with it."""
 
     def __init__(self) -> None:
-        self._by_broadcast: dict[str, dict[EventStream, str]] = {}
+        self._listeners: dict[str, _Listeners] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, broadcast: str, session: str, stream: EventStream) -> None:
-        held = sum(holder == session for holder in self._by_broadcast.get(broadcast, {}).values())
-        if self._count >= MAX_STREAMS or held >= MAX_STREAMS_A_SESSION:
+        held = self._of(broadcast, session)
+        if self._count >= MAX_STREAMS or len(held) >= MAX_STREAMS_A_SESSION:
             raise UnavailableError(
                 "no more event streams here; ask the session's state again later",
                 code="too_many_event_streams",
                 retry_after_s=30,
             )
-        self._by_broadcast.setdefault(broadcast, {})[stream] = session
+        self._listeners.setdefault(broadcast, _Listeners()).add(session, stream)
         self._count += 1
 
     def find(self, broadcast: str, session: str, name: str) -> EventStream:
-        for stream, holder in self._by_broadcast.get(broadcast, {}).items():
-            if stream.name == name and holder == session:
+        for stream in self._of(broadcast, session):
+            if stream.name == name:
                 return stream
         raise NoSuchSessionError("no such event stream; it was ended", code="event_stream_not_found")
 
-    def remove(self, broadcast: str, stream: EventStream) -> None:
+    def remove(self, broadcast: str, session: str, stream: EventStream) -> None:
         """Again is nothing."""
-        streams = self._by_broadcast.get(broadcast, {})
-        if streams.pop(stream, None) is not None:
-            self._count -= 1
-        if not streams:
-            self._by_broadcast.pop(broadcast, None)
+        if stream not in self._of(broadcast, session):
+            return
+        listeners = self._listeners[broadcast]
+        listeners.remove(session, stream)
+        self._count -= 1
+        if not listeners.by_session:
+            del self._listeners[broadcast]
 
     def tell(self, broadcast: str, news: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        streams = self._by_broadcast.get(broadcast)
-        if streams:
-            for event, data in tuple(news):
-                for stream in streams:
-                    stream.tell(event, data)
+        """Serialised once, and only what somebody wants to hear."""
+        listeners = self._listeners.get(broadcast)
+        if listeners is None:
+            return
+        for event, data in news:
+            if listeners.by_event[event]:
+                text = json.dumps(data)
+                for stream in listeners.by_event[event]:
+                    stream.tell_text(event, text)
 
     def ask_away(self, broadcast: str, session: str) -> bool:
         """Asks a session to begin anew elsewhere; it goes on until then. False when nobody listens."""
-        streams = [
-            stream
-            for stream, holder in self._by_broadcast.get(broadcast, {}).items()
-            if holder == session and "reconnect" in stream.wanted
-        ]
+        streams = [held for held in self._of(broadcast, session) if "reconnect" in held.wanted]
         for stream in streams:
             stream.tell("reconnect", {})
         return bool(streams)
 
     def end(self, broadcast: str, session: str, *, reconnect: bool) -> None:
         """The session is over; `reconnect` says that another one would be welcome."""
-        for stream, holder in list(self._by_broadcast.get(broadcast, {}).items()):
-            if holder == session:
-                if reconnect:
-                    stream.tell("reconnect", {})
-                stream.close()
-                self.remove(broadcast, stream)
+        for stream in self._of(broadcast, session):
+            if reconnect:
+                stream.tell("reconnect", {})
+            stream.close()
+            self.remove(broadcast, session, stream)
 
     def end_all(self) -> None:
-        for broadcast, streams in list(self._by_broadcast.items()):
-            for stream in list(streams):
-                stream.tell("reconnect", {})
-                stream.close()
-                self.remove(broadcast, stream)
+        for broadcast, listeners in list(self._listeners.items()):
+            for session in list(listeners.by_session):
+                self.end(broadcast, session, reconnect=True)
+
+    def _of(self, broadcast: str, session: str) -> list[EventStream]:
+        listeners = self._listeners.get(broadcast)
+        return listeners.by_session.get(session, []) if listeners is not None else []

@@ -248,7 +248,7 @@ class Resources:
         session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
         stream = events.find(session.broadcast.id, name, request.path_params["stream"])
         stream.close()
-        events.remove(session.broadcast.id, stream)
+        events.remove(session.broadcast.id, session.session, stream)
         return Response(status_code=200)
 
     def _event_stream(self, session: Session, request: Request) -> Response:
@@ -260,7 +260,7 @@ class Resources:
                 async for text in stream.read():
                     yield text
             finally:
-                self._sessions.events.remove(session.broadcast.id, stream)
+                self._sessions.events.remove(session.broadcast.id, session.session, stream)
 
         return _as_events(read())
 

@@ -223,6 +223,24 @@ async def test_event_streams_are_bounded(monkeypatch):
     streams.add("show", "one", first)
     with pytest.raises(UnavailableError):
         streams.add("show", "two", EventStream(()))
-    streams.remove("show", first)
-    streams.remove("show", first)
+    streams.remove("show", "one", first)
+    streams.remove("show", "one", first)
+    assert len(streams) == 0
+
+
+async def test_news_are_written_once_and_not_for_those_who_want_none(monkeypatch):
+    written = []
+    monkeypatch.setattr(events.json, "dumps", lambda data: written.append(data) or "{}")
+    streams = EventStreams()
+    for place in range(50):
+        streams.add("show", f"session {place}", EventStream(("reconnect",)))
+    streams.tell("show", [("viewercount", {"viewercount": 1}), ("active", {})])
+    assert written == []
+    for place in range(50):
+        streams.add("show", f"another {place}", EventStream(("viewercount",)))
+    streams.tell("show", [("viewercount", {"viewercount": 2}), ("active", {})])
+    assert written == [{"viewercount": 2}]
+    for place in range(50):
+        streams.end("show", f"session {place}", reconnect=False)
+        streams.end("show", f"another {place}", reconnect=False)
     assert len(streams) == 0
