@@ -16,8 +16,16 @@ TOTAL = 1_000
 
 
 def test_movements_keep_the_sum() -> None:
+    """But for the shop's own, and for units that leave it for an auction or come from one."""
+    changing = {
+        Movement.SET: 1,
+        Movement.AUCTION: -1,
+        Movement.AUCTION_BACK: 1,
+        Movement.AWARD: 1,
+        Movement.AWARD_BACK: -1,
+    }
     for movement, delta in DELTAS.items():
-        assert delta.available + delta.held + delta.sold == (1 if movement is Movement.SET else 0)
+        assert delta.available + delta.held + delta.sold == changing.get(movement, 0)
 
 
 def test_units_are_held_while_an_order_is_open_and_only_then() -> None:
