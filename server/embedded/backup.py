@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -71,8 +72,9 @@ async def take(database_url: str, home: Path, directory: Path, log: Path, *, kee
     base = places.own_directory(places.own_directory(directory, tools.account) / "base", tools.account)
     partial = base / "partial"
     shutil.rmtree(partial, ignore_errors=True)
-    copy = [f"--pgdata={partial}", f"--dbname={database_url}", "--checkpoint=fast", "--wal-method=stream"]
-    await _run(tools, "pg_basebackup", [*copy, "--no-password"])
+    url, password = without_password(database_url)
+    copy = [f"--pgdata={partial}", f"--dbname={url}", "--checkpoint=fast", "--wal-method=stream"]
+    await _run(tools, "pg_basebackup", [*copy, "--no-password"], password)
     await _run(tools, "pg_verifybackup", ["--quiet", str(partial)])
     at = datetime.now(UTC)
     partial.rename(base / at.strftime(_NAME))
@@ -111,11 +113,23 @@ def _first_segment(label: Path) -> str:
     return line[line.index("(file ") + 6 : line.index(")")]
 
 
-async def _run(tools: postgres.Cluster, program: str, words: Sequence[str]) -> None:
+def without_password(database_url: str) -> tuple[str, dict[str, str]]:
+    """The URL as it may show in `ps`, and the password as libpq takes it from the environment."""
+    parts = urlsplit(database_url)
+    if parts.password is None:
+        return database_url, {}
+    user, place = parts.netloc.rsplit("@", 1)
+    url = urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{place}"))
+    return url.replace(":///", "://@/"), {"PGPASSWORD": unquote(parts.password)}
+
+
+async def _run(
+    tools: postgres.Cluster, program: str, words: Sequence[str], more: Mapping[str, str] | None = None
+) -> None:
     process = child.spawn(
         [str(tools.binaries / program), *words],
         log=tools.log,
-        env=tools.environment(),
+        env={**tools.environment(), **(more or {})},
         account=tools.account,
         cwd=Path("/"),
     )

@@ -49,6 +49,12 @@ async def wind_back(settings: Settings, until: datetime | None) -> Restored:
 
     Raises StartError; then nothing has changed.
     """
+    if settings.database_url:
+        raise StartError(
+            "not_embedded",
+            "HAWKER_DATABASE_URL names a PostgreSQL of yours; only the embedded one is wound back from here.",
+            "deploy/backup.md says how it is done with yours.",
+        )
     directory = _directory(settings)
     newest = backup.chosen(directory, until)
     async with data_directory.opened(settings.data_dir, Lines(1, sys.stderr).tell) as data:

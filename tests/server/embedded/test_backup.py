@@ -140,6 +140,24 @@ async def test_a_moment_that_was_never_archived_changes_nothing(store_directory:
     await (await postgres.start(home, log, durable=False)).stop()
 
 
+async def test_only_the_embedded_database_is_wound_back_from_here(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, backup_dir=str(tmp_path), database_url="postgresql://db/shop")
+    with pytest.raises(StartError) as refused:
+        await recovery.wind_back(settings, None)
+    assert refused.value.code == "not_embedded"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "password"),
+    [
+        ("postgresql://shop:p%40ss@db:5432/shop?x=1", "postgresql://shop@db:5432/shop?x=1", "p@ss"),
+        ("postgresql://hawker@/hawker?host=/run", "postgresql://hawker@/hawker?host=/run", None),
+    ],
+)
+def test_a_password_never_shows_in_the_list_of_processes(url: str, shown: str, password: str | None) -> None:
+    assert backup.without_password(url) == (shown, {"PGPASSWORD": password} if password else {})
+
+
 def test_a_time_says_its_zone() -> None:
     assert recovery.moment("2026-11-22T21:15:00+01:00") == datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
     for text in ("yesterday", "2026-11-22T21:15:00"):
