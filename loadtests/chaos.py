@@ -39,6 +39,7 @@ from server.checkout.ports import GateDown
 from server.store.inventory import RedisInventory
 
 BUYERS, TAPS_EACH, WITHIN_S = 60, 4, 14.0
+FAULTS_S = 20.0  # into the last taps
 UNITS = (80, 60, 40)  # of three variants: fewer than are wanted
 DRAIN_MOST_S = 30.0
 PROCESSES = ("web", "overlay", "worker", "worker-2", "simulator")
@@ -111,7 +112,7 @@ async def _chaos(shop_rig: Rig, shop: BenchShop, variants: list[str], seed: int)
         )
         await set_faults(shop_rig, seed=seed, **RATES)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(bring_on(shop_rig, seed, WITHIN_S, happened))
+            tasks.create_task(bring_on(shop_rig, seed, FAULTS_S, happened))
             for actor in ACTORS:
                 tasks.create_task(actor(stage))
         await set_faults(shop_rig, seed=seed)

@@ -52,6 +52,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
         ):
             doorman = TicketDoorman(pool, Tickets(redis))
             room = Overlay(overlay_settings(settings), doorman, ShopOnAir(checkout, redis), redis, now_ms)
+            room.metrics.registry.register(checkout.metrics)
             await room.start()
             _collect_seldom()
             ready()

@@ -113,6 +113,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
             charging(pool, redis, gateway) as checkout,
             serving(about(registry, pool, redis), bound),
         ):
+            registry.register(checkout.metrics)
             runner = Runner(jobs(settings, redis, checkout, gateway), registry)
             ready()
             await runner.run()

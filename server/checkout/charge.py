@@ -11,10 +11,14 @@ import logging
 import time
 from collections.abc import Callable
 
+from server.checkout.metrics import Counts, Uncounted
 from server.checkout.ports import Gateway, Leases, Orders
 from server.checkout.settle import Settler, answer_of, attempt_of
 from server.payments.outcomes import (
+    ActionNeeded,
+    Authorized,
     ChargeOutcome,
+    Declined,
     Paid,
     PaymentError,
     RateLimited,
@@ -27,6 +31,14 @@ from server.shop.settlement import AttemptState
 
 _LOG = logging.getLogger("hawker.checkout.charge")
 _CHARGEABLE = frozenset({AttemptState.READY, AttemptState.LEASED, AttemptState.UNKNOWN})
+_OUTCOMES = {
+    Paid: "paid",
+    Authorized: "authorized",
+    Declined: "declined",
+    ActionNeeded: "action_needed",
+    Unknown: "unknown",
+    RateLimited: "rate_limited",
+}
 KEY_TRUSTED_S = 20 * 3600.0  # Stripe may forget a key after 24 h
 _LOOK_FIRST_TRIES = 2
 _CLOCKS_DIFFER_S = 600.0
@@ -42,9 +54,10 @@ class Charger:
         settler: Settler,
         *,
         wall_clock: Callable[[], float] = time.time,
+        counts: Counts | None = None,
     ) -> None:
         self._orders, self._leases, self._gateway, self._settler = orders, leases, gateway, settler
-        self._wall_clock = wall_clock
+        self._wall_clock, self._counts = wall_clock, counts or Uncounted()
 
     async def charge(self, order_id: OrderId, attempt: int) -> None:
         """Charge an attempt whose lease the caller has, and settle. Raises nothing of the provider's."""
@@ -53,6 +66,7 @@ class Charger:
         if order is None or record is None or record.state not in _CHARGEABLE:
             return
         outcome = await self._outcome(order, record)
+        self._counts.charge(_OUTCOMES[type(outcome)])
         answer = answer_of(outcome)
         if answer is not None:
             await self._settler.settle(order_id, attempt, answer)

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from overlay.messages import OrderView
+from overlay.ports import Refusal
 from server.checkout.answers import refusal, view_of_existing
 from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.metrics import Counts, Uncounted
 from server.checkout.ports import Gate, GateDown, LedgerBusy, StoreTrouble, Writer
 from server.shop.allocation import Decision, LineRefused, Placed, Refused, Repeated
 from server.shop.gate import GateClosed, GateRefused, GateReused, Held
@@ -43,12 +46,25 @@ class Tap:
         charge: Callable[[OrderId, int], object],
         *,
         hold_ms: int = HOLD_MS,
+        counts: Counts | None = None,
     ) -> None:
         self._gate, self._gatekeeper, self._writer = gate, gatekeeper, writer
-        self._charge, self._hold_ms = charge, hold_ms
+        self._charge, self._hold_ms, self._counts = charge, hold_ms, counts or Uncounted()
 
     async def buy(self, wish: Wish) -> OrderView:
         """The order, durable and charging, or as it is by now. Raises Refusal (see answers)."""
+        began_s, answer = time.perf_counter(), "unanswered"
+        try:
+            order = await self._buy(wish)
+            answer = order.state
+            return order
+        except Refusal as refused:
+            answer = refused.code
+            raise
+        finally:
+            self._counts.tap(answer, time.perf_counter() - began_s)
+
+    async def _buy(self, wish: Wish) -> OrderView:
         wrong = problem(wish)
         if wrong:
             raise refusal("bad_order", detail=wrong)
@@ -90,6 +106,7 @@ class Tap:
         Raises Refusal.
         """
         for _ in range(OPENINGS):
+            began_s = time.perf_counter()
             answer = await self._gate.reserve(
                 wish.shop_id,
                 wish.order_id,
@@ -97,6 +114,7 @@ class Tap:
                 [(line.variant_id, line.quantity) for line in wish.lines],
                 self._hold_ms,
             )
+            self._counts.gate(time.perf_counter() - began_s)
             match answer:
                 case Held(position=position):
                     return position

@@ -15,6 +15,7 @@ from server.checkout.auctions.wiring import auction_parts
 from server.checkout.buyer import Buyer
 from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.metrics import CheckoutMetrics
 from server.checkout.ports import Gateway
 from server.checkout.room_shop import RoomShop
 from server.checkout.selling import Selling
@@ -38,6 +39,7 @@ class Checkout:
 
     pool: Pool
     gateway: Gateway
+    metrics: CheckoutMetrics
     gate: RedisInventory
     stock: StockStore
     writer: OrderWriter
@@ -81,9 +83,10 @@ def checkout(
     orders = OrderStore(pool, owner=owner, lease_s=lease_s)
     payments = PaymentStore(pool, owner=owner, lease_s=lease_s)
     settler = Settler(orders, gate, gateway, action_deadline_s=action_deadline_s)
-    charger = Charger(orders, payments, gateway, settler)
+    metrics = CheckoutMetrics()
+    charger = Charger(orders, payments, gateway, settler, counts=metrics)
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
-    tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms)
+    tap = Tap(gate, gatekeeper, writer, queue.put, hold_ms=hold_ms, counts=metrics)
     shopkeeper = Shopkeeper(orders, stock, gate)
     ways = ways_parts(pool, redis, gate, gatekeeper)
     auctions = auction_parts(pool, redis, gate, queue.put, owner=owner, lease_s=lease_s)
@@ -91,6 +94,7 @@ def checkout(
     return Checkout(
         pool=pool,
         gateway=gateway,
+        metrics=metrics,
         gate=gate,
         stock=stock,
         writer=writer,

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from overlay.ports import Refusal
 from server.checkout.charge import ChargeQueue
@@ -417,3 +418,21 @@ async def test_the_same_tap_in_two_batches_at_once_is_one_order(world: World) ->
     assert kinds == ["Placed", "Repeated", "Repeated"]
     assert await world.stock_of(variant) == (5, 4, 0)
     await world.assert_books_balance()
+
+
+async def test_taps_gate_and_charges_are_counted(world: World) -> None:
+    variant, ada, bob = await world.variant(1), await world.person(), await world.person()
+    await world.tap.buy(world.wish(ada, (variant, 1)))
+    await refused(world.tap.buy(world.wish(bob, (variant, 1))))
+    await world.queue.idle()
+    registry = CollectorRegistry()
+    registry.register(world.checkout.metrics)
+    counted = {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+    }
+    assert counted["hawker_taps_total", "charging"] == counted["hawker_taps_total", "sold_out"] == 1
+    assert counted["hawker_charges_total", "paid"] == 1
+    assert counted[("hawker_tap_seconds_count",)] == 2
+    assert counted[("hawker_gate_seconds_count",)] >= 2
