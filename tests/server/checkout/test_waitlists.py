@@ -22,11 +22,14 @@ from overlay.selling import (
 )
 from overlay.signals import user_channel
 from server.checkout.wiring import checkout
-from server.jobs.news import OrderMail
-from server.shop.allocation import Refused
+from server.jobs.charges import StaleCharges
+from server.jobs.news import OrderMail, Publisher
+from server.jobs.ways import ways_news
+from server.shop.allocation import Placed, Refused
 from server.shop.ids import UserId
 from server.shop.wish import Wish
-from server.store.outbox import OutboxRow
+from server.store.outbox import OutboxRow, OutboxStore
+from server.store.waitlist import WaitlistStore
 
 from .floor import bought, heard, seeded, send
 from .world import World
@@ -305,6 +308,43 @@ async def test_people_are_told_of_their_places(world: World) -> None:
         told = [await _next(ear) for _ in range(2)]
     assert (told[0].state, told[0].unit_price_minor) == (PlaceState.OFFERED, 1000)
     assert (told[1].state, told[1].position) == (PlaceState.WAITING, 1)
+
+
+async def test_a_worker_finishes_what_a_process_that_died_began_by_an_offer(world: World) -> None:
+    variant = await sold_out(world)
+    ada = await world.person()
+    await join(world, variant, ada)
+    await restock(world, variant, 1)
+    await world.ways.waitlists.serve()
+    wish = await wish_for(world, ada, variant)
+    assert isinstance(await world.writer.place(wish), Placed)  # and then it is gone
+    await world.pool.execute("UPDATE payment_attempts SET lease_until = now() - interval '1 s'")
+    await StaleCharges(world.payments, world.charger).run()
+    assert await world.state(wish.order_id) == "paid"
+    assert (await world.tap.buy(wish)).state == "paid"
+    await world.gatekeeper.mend(world.shop_id)
+    await world.assert_gate_agrees()
+    await world.assert_books_balance()
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_units_set_aside_by_a_worker_that_died_are_offered_all_the_same(
+    world: World, told: bool
+) -> None:
+    variant = await sold_out(world)
+    ada = await world.person()
+    await join(world, variant, ada)
+    await restock(world, variant, 1)
+    store = WaitlistStore(world.pool, offer_s=60)
+    await store.serve(variant)  # neither the gate nor Ada was told
+    assert await store.to_serve() == []
+    if told:
+        assert await Publisher(OutboxStore(world.pool), "news", ways_news(world.ways)).run()
+    await world.gatekeeper.mend(world.shop_id)
+    await world.assert_gate_agrees()
+    await world.tap.buy(await wish_for(world, ada, variant))
+    await world.queue.idle()
+    await world.assert_books_balance()
 
 
 async def test_who_is_offered_something_gets_a_mail_unless_it_is_over(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from overlay.log import open_redis
 from server.checkout.ports import GateDown
 from server.shop.allocation import LineRefused
-from server.shop.gate import GateClosed, GateRefused, GateReused, Held
+from server.shop.gate import GateClosed, GateRefused, GateReused, Held, SaleTerms, StockRow
 from server.shop.ids import OrderId, ShopId, UserId
 from server.store.gate_link import Address, GateLink
 from server.store.inventory import RedisInventory
@@ -154,3 +155,82 @@ async def test_a_gate_that_is_down_says_so() -> None:
     async with open_redis("unix:///nonexistent/valkey.sock") as redis:
         with pytest.raises(GateDown):
             await RedisInventory(redis).read(SHOP)
+
+
+async def terms(
+    gate: RedisInventory, variant: str, terms: SaleTerms, *, version: int = 2, last: int = 0
+) -> bool:
+    return await gate.set_terms(SHOP, StockRow(variant, 0, 0, version, terms, last))
+
+
+def in_ms(after_ms: int) -> int:
+    return time.time_ns() // 1_000_000 + after_ms
+
+
+async def test_before_a_drop_opens_nobody_gets_in_and_is_told_when(gate: RedisInventory) -> None:
+    await terms(gate, "cup", SaleTerms(drop_id="d", opens_ms=in_ms(60_000)))
+    await load(gate, "cup", 5)  # what is set before the variant is loaded counts at once
+    refused = await reserve(gate, "o", ADA, ("cup", 1))
+    assert refused.lines[0].code == "not_open_yet"
+    assert 50_000 < refused.lines[0].retry_after_ms <= 60_000
+    await terms(gate, "cup", SaleTerms(drop_id="d", opens_ms=in_ms(0)))
+    assert await reserve(gate, "o", ADA, ("cup", 1)) == Held(position=1)
+
+
+async def test_a_drops_taps_are_counted_and_a_tap_keeps_its_position(gate: RedisInventory) -> None:
+    await load(gate, "cup", 9)
+    await terms(gate, "cup", SaleTerms(drop_id="d", opens_ms=1), last=6)
+    taps = [await reserve(gate, order, ADA, ("cup", 1)) for order in ("a", "b", "a")]
+    assert [(tap.position, tap.again) for tap in taps] == [(7, False), (8, False), (7, True)]
+    await terms(gate, "cup", SaleTerms(drop_id="d", opens_ms=1, waiting=True), last=7)
+    await terms(gate, "cup", SaleTerms(drop_id="d", opens_ms=1), last=7)
+    assert (await reserve(gate, "c", ADA, ("cup", 1))).position == 9
+    await terms(gate, "cup", SaleTerms(drop_id="another", opens_ms=1))
+    assert (await reserve(gate, "d", ADA, ("cup", 1))).position == 1
+
+
+async def test_while_people_wait_the_crowd_gets_none(gate: RedisInventory) -> None:
+    await load(gate, "cup", 9)
+    await terms(gate, "cup", SaleTerms(waiting=True))
+    refused = await reserve(gate, "o", ADA, ("cup", 1))
+    assert refused == GateRefused((LineRefused("cup", "sold_out", available=0),))
+    await terms(gate, "cup", SaleTerms())
+    assert await reserve(gate, "o", ADA, ("cup", 1)) == Held()
+
+
+async def test_older_terms_change_nothing(gate: RedisInventory) -> None:
+    await load(gate, "cup", 9)
+    assert await terms(gate, "cup", SaleTerms(waiting=True), version=5)
+    assert not await terms(gate, "cup", SaleTerms(), version=4)
+    assert (await gate.read(SHOP)).variants["cup"].terms == SaleTerms(waiting=True).text()
+
+
+async def test_a_flash_prices_limit_counts_its_own_units_until_it_ends(gate: RedisInventory) -> None:
+    await load(gate, "cup", 99)
+    await reserve(gate, "before", ADA, ("cup", 5))
+    flash = SaleTerms(flash_id="f", flash_limit=2, flash_ends_ms=in_ms(60_000))
+    await terms(gate, "cup", flash)
+    assert await reserve(gate, "o1", ADA, ("cup", 2)) == Held()
+    over = GateRefused((LineRefused("cup", "buyer_limit", buyer_limit=2),))
+    assert await reserve(gate, "o2", ADA, ("cup", 1)) == over
+    assert await reserve(gate, "o3", BOB, ("cup", 2)) == Held()
+    await gate.release(SHOP, OrderId("o1"))
+    assert await reserve(gate, "o2", ADA, ("cup", 2)) == Held()
+    await gate.begin(SHOP, OrderId("o2"))
+    await gate.confirm(SHOP, OrderId("o2"))
+    await gate.forget(SHOP, ADA, [("cup", 2)], {"cup": "f"})
+    assert await reserve(gate, "o4", ADA, ("cup", 2)) == Held()
+    await terms(gate, "cup", SaleTerms(flash_id="f", flash_limit=2, flash_ends_ms=in_ms(0)))
+    assert await reserve(gate, "o5", ADA, ("cup", 9)) == Held()
+
+
+async def test_an_order_past_the_gate_counts_for_its_buyer_and_can_be_given_back(
+    gate: RedisInventory,
+) -> None:
+    await load(gate, "cup", 5, limit=2)
+    assert await gate.restore(SHOP, OrderId("o"), ADA, [("cup", 2)], counted=True)
+    assert not await gate.restore(SHOP, OrderId("o"), ADA, [("cup", 2)], counted=True)
+    assert (await reserve(gate, "p", ADA, ("cup", 1))).lines[0].code == "buyer_limit"
+    await gate.release(SHOP, OrderId("o"))
+    assert await left(gate, "cup") == 7
+    assert await reserve(gate, "p", ADA, ("cup", 2)) == Held()
