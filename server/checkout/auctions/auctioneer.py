@@ -66,8 +66,14 @@ class Auctioneer:
         self._owner, self._lease_s = owner, lease_s
 
     async def run(self) -> int:
-        """How many steps were taken."""
-        return sum([await self._advance(auction_id) for auction_id in await self._due.due()])
+        """How many steps were taken. An auction that fails waits for the next run, and holds up no other."""
+        taken = 0
+        for auction_id in await self._due.due():
+            try:
+                taken += await self._advance(auction_id)
+            except Exception as error:
+                _LOG.warning("auction_not_advanced", extra={"auction_id": auction_id}, exc_info=error)
+        return taken
 
     async def tell_untold(self) -> int:
         """Tell rooms what a process that died, or a store that was away, has not told them."""

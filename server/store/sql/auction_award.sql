@@ -17,7 +17,7 @@ WITH a AS MATERIALIZED (
   VALUES ($1, 1, $17, $18, $19, $9, 'leased', $20, now() + make_interval(secs => $21), NOT $6)
 ), happened AS (
   INSERT INTO order_events (order_id, kind, actor_id, detail)
-  VALUES ($1, 'auction_won', $4, jsonb_build_object('price_minor', $5::bigint)),
+  VALUES ($1, 'auction_won', $4, jsonb_build_object('amount_minor', $5::bigint)),
          ($1, 'placed', $4, jsonb_build_object('total_minor', $9::bigint))
 ), offered AS (
   INSERT INTO auction_offers (auction_id, n, user_id, price_minor, on_session, order_id)
