@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,7 @@ from loadtests.shop import BenchShop, open_shop, scratch
 from overlay.log import open_redis
 from server.tickets import RoomTicket, Tickets
 
+Row = Mapping[str, Any] | asyncpg.Record
 BIDDERS = 500
 OVERLAYS, CROWDS = 2, 2
 LAST_S = 10.0
@@ -238,8 +240,8 @@ async def _report(shop_rig: Rig, auction_id: str, told: list[Told], kills: Kills
     return {
         "bids": len(told),
         "accepted": len(accepted),
-        "winner_ok": _winner_ok(book, offers) and row["state"] == "sold" and not violations,
-        "late_accepted": _late(row, book, told),
+        "winner_ok": winner_ok(book, offers) and row["state"] == "sold" and not violations,
+        "late_accepted": late(row, book, told),
         "missing_from_book": len(accepted - written),
         "kills": len(kills.windows),
         "p99_ms": round(calm[int(len(calm) * 0.99)]),
@@ -271,7 +273,7 @@ async def _settled(connection: asyncpg.Connection[asyncpg.Record]) -> None:
             await asyncio.sleep(0.2)
 
 
-def _winner_ok(book: list[asyncpg.Record], offers: list[asyncpg.Record]) -> bool:
+def winner_ok(book: Sequence[Row], offers: Sequence[Row]) -> bool:
     """One paid order, for the highest maximum (the earlier of equals), at the second price."""
     best: dict[str, tuple[int, int]] = {}
     for line in book:
@@ -290,7 +292,7 @@ def _winner_ok(book: list[asyncpg.Record], offers: list[asyncpg.Record]) -> bool
     return right == found
 
 
-def _late(row: asyncpg.Record, book: list[asyncpg.Record], told: list[Told]) -> int:
+def late(row: Row, book: Sequence[Row], told: Sequence[Told]) -> int:
     """Accepted though decided, or first sent, after the hammer and its latency window."""
     closed = row["ends"] + row["window"]
     sent_late = {(t.user, t.id) for t in told if t.told == "accepted" and t.sent_s > closed}
