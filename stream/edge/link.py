@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import Any, Protocol
 
 import pylibsrtp
@@ -43,42 +42,35 @@ class LinkOwner(Protocol):
 
 
 class Link:
-    """`open` once the answer is there; it closes once, and tells its owner why."""
+    """Opens at once (OSError when there is no socket to be had), closes once, and tells its owner why."""
 
     def __init__(
-        self, owner: LinkOwner, host: str, dtls: DtlsContext, loop: asyncio.AbstractEventLoop
+        self,
+        owner: LinkOwner,
+        local: Credentials,
+        remote: Remote,
+        host: str,
+        dtls: DtlsContext,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.local = Credentials.random()
+        is_ipv6 = ":" in remote.candidates[0][0]
+        candidates = [address for address in remote.candidates if (":" in address[0]) == is_ipv6]
         self.close_reason = ""
         self.undecryptable = 0
         self._owner = owner
-        self._host = host
-        self._context = dtls
         self._loop = loop
-        self._sock: socket.socket | None = None
-        self._checks: Checks | None = None
-        self._dtls: Dtls | None = None
+        self._sock = open_udp(_bindable(host, ipv6=is_ipv6), 0)
+        self._checks = Checks(local, remote.credentials, candidates, loop.time())
+        self._dtls = Dtls(dtls, is_client=remote.is_dtls_server, fingerprints=remote.fingerprints)
         self._timer: asyncio.TimerHandle | None = None
         self._inbound: pylibsrtp.Session | None = None
         self._outbound: Any = None
         self._refusals = 0
-
-    @property
-    def is_connected(self) -> bool:
-        return self._inbound is not None and not self.close_reason
-
-    def open(self, remote: Remote) -> None:
-        """OSError when there is no socket to be had."""
-        family = ":" in remote.candidates[0][0]
-        candidates = [address for address in remote.candidates if (":" in address[0]) == family]
-        self._sock = open_udp(_bindable(self._host, ipv6=family), 0)
-        self._checks = Checks(self.local, remote.credentials, candidates, self._loop.time())
-        self._dtls = Dtls(self._context, is_client=remote.is_dtls_server, fingerprints=remote.fingerprints)
-        self._loop.add_reader(self._sock.fileno(), self._read)
+        loop.add_reader(self._sock.fileno(), self._read)
         self._tick()
 
     def send_rtcp(self, packet: bytes) -> bool:
-        if self._outbound is None or self.close_reason:
+        if self._outbound is None:
             return False
         self._put(self._outbound.protect_rtcp(packet))
         return True
@@ -89,18 +81,14 @@ class Link:
         self.close_reason = reason
         if self._timer is not None:
             self._timer.cancel()
-        if self._dtls is not None:
-            self._put_all(self._dtls.close())
-        if self._sock is not None:
-            self._loop.remove_reader(self._sock.fileno())
-            self._sock.close()
+        self._put_all(self._dtls.close())
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
         self._inbound = self._outbound = None
         self._owner.link_closed(reason)
 
     def _tick(self) -> None:
         now = self._loop.time()
-        assert self._checks is not None
-        assert self._dtls is not None
         for datagram, address in self._checks.due(now):
             self._put(datagram, address)
         if self._dtls.state is DtlsState.HANDSHAKE and self._checks.selected is not None:
@@ -111,20 +99,20 @@ class Link:
             self.close("origin_lost")
         elif self._dtls.state is DtlsState.CLOSED:
             self.close(self._dtls.failure)
-        if not self.close_reason:
+        else:
             self._timer = self._loop.call_later(TICK_S, self._tick)
 
     def _read(self) -> None:
         now = self._loop.time()
         for _ in range(READ_BURST):
-            if self._sock is None or self.close_reason:
+            if self.close_reason:
                 return
             try:
                 datagram, _ = self._sock.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 return
             except ConnectionRefusedError:
-                self._refused()
+                self._refusals += 1  # the next tick draws the conclusion
                 continue
             except OSError:
                 continue
@@ -134,7 +122,6 @@ class Link:
                 log.exception("a datagram of an origin could not be handled")
 
     def _receive(self, datagram: bytes, now: float) -> None:
-        assert self._checks is not None
         first = datagram[0] if datagram else 255
         if 128 <= first < 192 and len(datagram) >= 12:  # RFC 7983 7
             self._receive_srtp(datagram, now)
@@ -143,30 +130,24 @@ class Link:
             if self._checks.receive(datagram, now) and before is None and self._checks.selected:
                 self._selected(self._checks.selected)
         elif 20 <= first < 64 and self._checks.selected is not None:
-            self._receive_dtls(datagram, now)
+            self._receive_dtls(datagram)
 
     def _selected(self, address: Address) -> None:
         """The kernel then lets in nothing but the origin's, and tells when its port is closed."""
-        assert self._sock is not None
-        assert self._dtls is not None
         self._sock.connect(address)
         self._put_all(self._dtls.start())
 
-    def _receive_dtls(self, datagram: bytes, now: float) -> None:
-        assert self._dtls is not None
-        before = self._dtls.state
+    def _receive_dtls(self, datagram: bytes) -> None:
         self._put_all(self._dtls.receive(datagram))
-        if before is DtlsState.HANDSHAKE and self._dtls.state is DtlsState.CONNECTED:
-            assert self._dtls.inbound is not None
-            assert self._dtls.outbound is not None
-            self._inbound = inbound_session(self._dtls.inbound)
-            self._outbound = outbound_session(self._dtls.outbound)
-            self._owner.link_connected()
-        elif self._dtls.state is DtlsState.CLOSED:
+        keys = self._dtls.inbound, self._dtls.outbound
+        if self._dtls.state is DtlsState.CLOSED:
             self.close(self._dtls.failure)
+        elif self._inbound is None and keys[0] is not None and keys[1] is not None:
+            self._inbound, self._outbound = inbound_session(keys[0]), outbound_session(keys[1])
+            self._owner.link_connected()
 
     def _receive_srtp(self, datagram: bytes, now: float) -> None:
-        if self._inbound is None or self._checks is None:
+        if self._inbound is None:
             return
         rtcp = is_rtcp(datagram)
         try:
@@ -180,26 +161,20 @@ class Link:
         else:
             self._owner.link_sent_rtp(plain, now)
 
-    def _refused(self) -> None:
-        self._refusals += 1  # the next tick draws the conclusion
-
     def _put_all(self, datagrams: list[bytes]) -> None:
         for datagram in datagrams:
             self._put(datagram)
 
     def _put(self, datagram: bytes, address: Address | None = None) -> None:
-        """To the selected address, or to one that is still asked."""
-        if self._sock is None or self._checks is None:
-            return
+        """To the selected address, or to one that is still asked. What can't be sent is as good as lost:
+        checks and feedback come again."""
         try:
             if self._checks.selected is not None:
                 self._sock.send(datagram)
             elif address is not None:
                 self._sock.sendto(datagram, address)
-        except ConnectionRefusedError:
-            self._refused()
-        except OSError:
-            pass  # as good as lost: checks and feedback come again
+        except OSError as error:
+            self._refusals += isinstance(error, ConnectionRefusedError)
 
 
 def _bindable(host: str, *, ipv6: bool) -> str:

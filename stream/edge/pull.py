@@ -21,6 +21,7 @@ from stream.intake import TURN_S, Intake
 from stream.ports import Origin
 from stream.signal.errors import SignalError
 from stream.wire.dtls import DtlsContext
+from stream.wire.ice import Credentials
 
 from . import whep
 from .description import read_answer, write_offer
@@ -60,27 +61,33 @@ class Leg:
 
     def __init__(self, pull: Pull, layer: Layer[BroadcastViewer], means: Means, *, audio: bool) -> None:
         self.layer = layer
-        self.link = Link(self, means.host, means.dtls, asyncio.get_running_loop())
+        self.link: Link | None = None
         self.resource: Resource | None = None
         self.intake: Intake | None = None
         self._pull, self._means, self._audio = pull, means, audio
 
     async def begin(self, rid: str) -> None:
         """PullError, or SignalError when the answer won't do."""
-        means = self._means
-        text = write_offer(self.link.local, means.dtls.fingerprint, audio=self._audio)
-        origin = self._pull.origin.url
-        self.resource, answer = await whep.begin(means.http, origin, await means.ticket(), text)
+        means, pull, local = self._means, self._pull, Credentials.random()
+        text = write_offer(local, means.dtls.fingerprint, audio=self._audio)
+        self.resource, answer = await whep.begin(means.http, pull.origin.url, await means.ticket(), text)
         remote = read_answer(answer)
-        offsets = self._pull.offsets_on(remote.cname)
-        broadcast = self._pull.broadcast
+        offsets = pull.offsets_on(remote.cname)
         self.intake = Intake(
-            self._pull, broadcast, remote.media, self.link.send_rtcp, layer=self.layer, offsets=offsets
+            pull, pull.broadcast, remote.media, self._send, layer=self.layer, offsets=offsets
         )
         if rid:
             await self.resource.prefer(rid)
-        if not self._pull.close_reason:
-            self.link.open(remote)
+        if not pull.close_reason:
+            loop = asyncio.get_running_loop()
+            self.link = Link(self, local, remote, means.host, means.dtls, loop)
+
+    def close(self, reason: str) -> None:
+        if self.link is not None:
+            self.link.close(reason)
+
+    def _send(self, packet: bytes) -> bool:
+        return self.link is not None and self.link.send_rtcp(packet)
 
     def link_connected(self) -> None:
         self._pull.leg_connected()
@@ -185,7 +192,7 @@ class Pull:
         for task in self._tasks:
             task.cancel()
         for leg in self._all():
-            leg.link.close(reason)
+            leg.close(reason)
         self.broadcast.publisher_left(self, self._loop.time())
         self.connected.set()
         self.ended.set()
@@ -242,7 +249,7 @@ class Pull:
             try:
                 await leg.begin(rid)
             except BaseException:
-                leg.link.close("pull_failed")
+                leg.close("pull_failed")
                 raise
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from stream.node import Node, NodeSettings
+from stream.packet.rtp import Rtp
 from stream.ports import BroadcastId, BroadcastState, Grant, Origin, Purpose
 
 SHOW = BroadcastId("show")
@@ -143,3 +144,10 @@ def origins_of(node: Node) -> dict[str, str]:
     """What a node pulls, and from where."""
     assert node.edges is not None
     return {str(id): pull.origin.node for id, pull in node.edges.pulls().items()}
+
+
+def is_gapless(packets: list[Rtp]) -> bool:
+    """None is missing; one that was asked for again may have come late."""
+    first = packets[0].seq
+    seen = {(packet.seq - first) & 0xFFFF for packet in packets}
+    return seen == set(range(len(seen)))

@@ -14,12 +14,7 @@ from stream.packet import rtcp
 from stream.packet.rtcp import KeyframeRequest
 from stream.ports import BroadcastState
 
-from .conftest import SHOW, on_air, origins_of, rolling, until
-
-
-def is_gapless(packets):
-    seqs = [packet.seq for packet in packets]
-    return all((b - a) & 0xFFFF == 1 for a, b in itertools.pairwise(seqs))
+from .conftest import SHOW, is_gapless, on_air, origins_of, rolling, until
 
 
 def state(node):

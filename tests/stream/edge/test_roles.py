@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from server.media import NodeRegistry
 from server.tickets import MediaTicket, Tickets
 from stream.ports import BroadcastState, Purpose
 
-from .conftest import SHOW, rolling, until
+from .conftest import SHOW, is_gapless, rolling, until
 
 KEY = "x9K2mQ7vT4bN8wL1pR6sD3fG5hJ0zCyA-ei"
 
@@ -136,7 +135,3 @@ async def test_nodes_die_and_drain_and_the_picture_goes_on(start_role, redis_url
         edge.process.send_signal(signal.SIGTERM)
         await until(lambda: edge.process.poll() is not None, 5)
         assert await registry.nodes() == [], "the last one waits for nobody"
-
-
-def is_gapless(packets):
-    return all((b.seq - a.seq) & 0xFFFF == 1 for a, b in itertools.pairwise(packets))
