@@ -6,7 +6,8 @@ Inputs are real packets and offers, changed (`fuzz_mutator`), some of them signe
 own keys so that they reach the parsers behind. Most go to a whole relay within each worker (`fuzz_rig`), a
 tenth over real UDP, TCP and HTTP to a node with a show on air (`fuzz_live`). A crash is an exception that is
 no declared refusal, or a process that ends; a leak is anything still held when everyone has gone, or memory
-beyond a stated bound. The same seed gives the same inputs in the workers.
+beyond a stated bound. A seed repeats the choices, not the keys; each crash is printed with its
+input.
 """
 
 from __future__ import annotations

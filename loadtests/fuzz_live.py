@@ -27,7 +27,7 @@ from loadtests.fuzz_targets import Targets
 from loadtests.fuzz_worker import Found
 from loadtests.peer import CONNECT_S, Identity, Peer
 from loadtests.publisher import Publisher
-from loadtests.signalling import offer, post, read_answer
+from loadtests.signalling import RefusedError, offer, post, read_answer
 from loadtests.stream import Shape
 from loadtests.watch import Watch
 from stream.wire.dtls import DtlsContext
@@ -115,8 +115,7 @@ class Attack:
             peer = Peer(self._identity)
             direction, ssrcs = ("sendonly", {"video": 7}) if kind == "whip" else ("recvonly", {})
             text = offer(peer.ice, self._identity.fingerprint, direction, ssrcs)
-            answer, _ = await post(http, self._node.url(kind, show), "", text)
-            peer.start(read_answer(answer))
+            peer.start(read_answer(await _admitted(http, self._node.url(kind, show), text)))
             await asyncio.wait_for(asyncio.shield(peer.connected), CONNECT_S)
             self._insiders.append((peer, kind))
 
@@ -245,15 +244,18 @@ async def _watch(http: aiohttp.ClientSession, node: CountedNode, show: Show) -> 
     viewer = Peer(identity)
     viewer.on_rtp = show.take
     text = offer(viewer.ice, identity.fingerprint, "recvonly", {})
-    while True:  # "live" is on air once its first packets are through
-        try:
-            answer, _ = await post(http, node.url("whep", "live"), "", text)
-            break
-        except Exception:
-            await asyncio.sleep(0.1)
-    viewer.start(read_answer(answer))
+    viewer.start(read_answer(await _admitted(http, node.url("whep", "live"), text)))
     await asyncio.wait_for(asyncio.shield(viewer.connected), CONNECT_S)
     return viewer
+
+
+async def _admitted(http: aiohttp.ClientSession, url: str, text: str) -> str:
+    """The answer, once the show is on air and the node has its breath back."""
+    for _ in range(300):
+        with contextlib.suppress(RefusedError):
+            return (await post(http, url, "", text))[0]
+        await asyncio.sleep(0.1)
+    raise ConnectionError(f"the node takes nobody at {url}")
 
 
 async def _settled(node: CountedNode, empty: dict[str, Any], found: Found, settle_s: float) -> None:

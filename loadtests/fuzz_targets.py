@@ -76,6 +76,7 @@ class Targets:
 
     def pass_time(self) -> None:
         """Now and then: a turn of the clockwork."""
+        self.rig.let_send()
         self.rig.clock.advance(0.02)
         if self._dice.random() < 0.02:
             self.rig.sweep(0.5)
