@@ -201,21 +201,16 @@ async def _kill(shop_rig: Rig, crowds: list[Bidders], at_s: float) -> Kills:
 async def _killed(shop_rig: Rig, crowds: list[Bidders], name: str, when_s: float) -> tuple[float, float]:
     """From the kill until it runs again and everybody is in the room."""
     await asyncio.sleep(when_s - time.time())
-    start = time.time()
+    start, pid = time.time(), shop_rig.box.supervisor.pids().get(name)
     if not shop_rig.kill(name):
         raise RuntimeError(f"{name} was not running when it was to be killed")
-    await asyncio.sleep(0.2)
     async with asyncio.timeout(30):
-        await _running_again(shop_rig, name)
+        while shop_rig.box.supervisor.pids().get(name) in (None, pid):
+            await asyncio.sleep(0.05)
         for crowd in crowds:
             await crowd.all_here.wait()
     _tell(f"killed {name}; all well again after {time.time() - start:.1f} s")
     return start, time.time() + CALM_S
-
-
-async def _running_again(shop_rig: Rig, name: str) -> None:
-    while shop_rig.box.supervisor.pids().get(name) is None:
-        await asyncio.sleep(0.05)
 
 
 # What came of it
