@@ -26,22 +26,29 @@ WARM_UP_ROUNDS = 5
 RSS_BOUND_KB = 24 * 1024
 """What a worker may grow by, first rounds aside: caches, arenas, fragmentation. A leak of a byte an input
 would be more, soon."""
-_KEPT = 5
+_KEPT = 20
 
 
 @dataclass(slots=True)
 class Found:
     inputs: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    places: Counter[str] = field(default_factory=Counter)
     leaks: int = 0
     examples: list[str] = field(default_factory=list)
     rss_kb: list[int] = field(default_factory=list)
 
     def crash(self, target: str, data: bytes | str, error: BaseException) -> None:
+        """One example is kept of each place."""
         self.crashes += 1
-        if len(self.examples) < _KEPT:
+        frames = traceback.extract_tb(error.__traceback__)[-1:]
+        place = (
+            f"{type(error).__name__} at {frames[0].filename}:{frames[0].lineno}" if frames else repr(error)
+        )
+        if place not in self.places and len(self.examples) < _KEPT:
             where = "".join(traceback.format_exception(error)[-6:])
             self.examples.append(f"{target}: {data.hex() if isinstance(data, bytes) else data!r}\n{where}")
+        self.places[place] += 1
 
     def leak(self, what: str) -> None:
         self.leaks += 1
