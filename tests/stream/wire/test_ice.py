@@ -36,6 +36,17 @@ def test_a_check_is_answered_with_where_it_came_from():
     assert ice.selected == HOME
 
 
+@given(st.ip_addresses(), st.integers(1, 65535))
+def test_an_answer_is_byte_for_byte_what_aioice_would_write(host, port):
+    binding = request()
+    expected = stun.Message(
+        stun.Method.BINDING, stun.Class.RESPONSE, transaction_id=binding.message.transaction_id
+    )
+    expected.attributes["XOR-MAPPED-ADDRESS"] = (plain_host(str(host)), port)
+    expected.add_message_integrity(OWN.password.encode())
+    assert IceLite(OWN, 0).check(binding, (str(host), port), 1) == bytes(expected)
+
+
 def test_a_wrong_password_or_ufrag_proves_nothing():
     ice = IceLite(OWN, 0)
     assert ice.check(request(password="another"), HOME, 1) is None
