@@ -151,7 +151,7 @@ def _role_conflict(request: stun.Message, password: str) -> bytes:
 
 
 def _success(transaction_id: bytes, password: str, mapped: Address) -> bytes:
-    """RFC 8489 14.2, 14.5, 14.7. Written by hand: each viewer asks every few seconds, as long as it watches."""
+    """RFC 8489 14.2, 14.5, 14.7. Written by hand: each viewer asks every few seconds."""
     host = plain_host(mapped[0])
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host)
