@@ -141,8 +141,13 @@ async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) ->
         _tell_of(taps, at)
         paid_s = await paying
         await asyncio.gather(*(crowd.say({}) for crowd in crowds))
-        frames = [n for crowd in crowds for n in await crowd.hear("stock_frames")]
-        return await _report(shop_rig, taps, units, at, paid_s, max(frames))
+        seen = [await crowd.hear("seen") for crowd in crowds]
+        found = await _report(shop_rig, taps, units, at, paid_s)
+        return {
+            **found,
+            "stock_frames": max(one["stock_frames"] for one in seen),
+            "taps_again": sum(one["again"] for one in seen),
+        }
     finally:
         await asyncio.gather(*(crowd.end() for crowd in crowds))
 
@@ -168,9 +173,7 @@ async def _paid(shop_rig: Rig, units: int, at: float) -> float:
         await connection.close()
 
 
-async def _report(
-    shop_rig: Rig, taps: list[Tap], units: int, at: float, paid_s: float, stock_frames: int
-) -> dict[str, object]:
+async def _report(shop_rig: Rig, taps: list[Tap], units: int, at: float, paid_s: float) -> dict[str, object]:
     headers = {"Authorization": f"Bearer {shop_rig.secret_key}"}
     async with aiohttp.ClientSession() as http:
         async with http.get(shop_rig.url("simulator") + "/v1/_audit", headers=headers) as answer:
@@ -193,7 +196,6 @@ async def _report(
         "paid_s": round(paid_s, 1),
         "p99_ms": round(took_ms[int(len(took_ms) * 0.99)]),
         "p50_ms": round(took_ms[len(took_ms) // 2]),
-        "stock_frames": stock_frames,
     }
 
 
