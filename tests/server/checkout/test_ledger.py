@@ -283,3 +283,33 @@ async def test_the_command_says_what_fails_and_ends_with_one(world: World, url: 
     await world.pool.execute("UPDATE stock SET sold = sold + 1")
     code, out, err = await _command(url)
     assert (code, out.startswith("FAILS  stock "), "WRONG" in err) == (1, True, True)
+
+
+async def test_the_proof_raises_no_alarm_while_the_shop_sells(world: World, url: str) -> None:
+    variant, done = await world.variant(30), asyncio.Event()
+    people = [await world.person(("paid", "paid", "declined", "action")[n % 4]) for n in range(24)]
+    sealer, refunds = (
+        Sealer(world.pool, linger_s=0, block_rows=5),
+        Refunds(world.payments, world.orders, world.provider, world.gate),
+    )
+    faults: list[object] = []
+
+    async def prove() -> None:
+        while not done.is_set():
+            await sealer.run()
+            faults.extend((await verify(url)).faults)
+
+    async def buy(person: Any) -> None:
+        wish = world.wish(person, (variant, 1))
+        await world.tap.buy(wish)
+        await world.queue.idle()
+        if await world.state(wish.order_id) == "paid":
+            await world.shopkeeper.refund(wish.order_id, 1_490, "late", person, restock=True)
+            await refunds.run()
+
+    proving = asyncio.create_task(prove())
+    await asyncio.gather(*map(buy, people))
+    done.set()
+    await proving
+    assert faults == []
+    assert await world.stock_of(variant) == (24, 6, 0)
