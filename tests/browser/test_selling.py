@@ -62,9 +62,9 @@ def own_show(demo: Demo, visit: Visit) -> tuple[str, Person]:
 def show_card(page: Page, kind: str) -> None:
     """Turn to a card where others are on sale as well."""
     chip = page.get_by_test_id(f"feature-{kind}")
-    expect(page.get_by_test_id("pin-place").locator("article")).to_be_visible()
+    expect(chip.or_(page.get_by_test_id(kind)).first).to_be_visible()
     if chip.count():
-        chip.first.click()
+        chip.last.click()
 
 
 def test_a_flash_price_holds_for_its_time(demo: Demo, visit: Visit) -> None:
@@ -174,7 +174,7 @@ def test_an_auction_is_won_by_the_highest_maximum(demo: Demo, visit: Visit) -> N
     expect(one.get_by_test_id("auction")).to_have_attribute("data-standing", "won", timeout=hammer_ms)
     expect(one.get_by_test_id("outcome")).to_have_attribute("data-outcome", "paid")
     expect(two.get_by_test_id("auction")).to_have_attribute("data-phase", "sold")
-    expect(console.get_by_test_id("sale-auction").first).to_contain_text("paid")
+    expect(console.get_by_test_id("sales-over")).to_contain_text("paid")
 
     auction_id = one.get_by_test_id("auction").get_attribute("data-auction")
     book = visit().open(f"/auctions/{auction_id}")

@@ -53,7 +53,7 @@ export function DropCard({ store, drop }: { store: ShowStore; drop: DropView }) 
 }
 
 function unitsWords(phase: DropPhase, left: number | undefined, drop: DropView): string {
-  if (phase === 'sold_out') return `All ${drop.units} are taken`;
+  if (phase === 'sold_out') return drop.units === 1 ? 'Taken' : `All ${drop.units} are taken`;
   if (drop.state === 'scheduled') return `Open · ${drop.units} units`;
   return `Open · ${left ?? drop.units} of ${drop.units} left`;
 }

@@ -72,7 +72,8 @@ function chipWords(feature: Feature, store: ShowStore, nowMs: number): string {
       const { auction } = feature;
       const phase = auctionPhase(auction, nowMs);
       const price = money(auction.price_minor, auction.card.currency);
-      return phase === 'announced' ? 'Auction soon' : phase === 'open' ? `Auction ${price}` : `Auction over`;
+      const { title } = auction.card;
+      return phase === 'announced' ? `Soon: ${title}` : phase === 'open' ? `${price} · ${title}` : `Over: ${title}`;
     }
     case 'drop': {
       const phase = dropPhase(feature.drop, store.floor.sales.value.stock[feature.drop.variant_id], nowMs);

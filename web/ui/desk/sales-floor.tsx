@@ -5,36 +5,48 @@ import { auctionPhase, dropPhase, flashIsOn, isOver, type AuctionPhase } from '.
 import { BidBook } from '../bid-book.tsx';
 import { Button } from '../button.tsx';
 import { Countdown } from '../countdown.tsx';
+import { Icon } from '../icons.tsx';
 import { currency } from '../session.ts';
 import { Badge } from '../status.tsx';
 import { useDerived } from '../ticks.ts';
 import type { DeskStore } from './store.ts';
 
-const MOST_ENDED = 3;
 const ENDED: ReadonlySet<string> = new Set(['sold', 'unsold', 'cancelled']);
 
-/** Flash prices, drops and auctions of this show: how each stands, and what can be done about it. */
+/** Flash prices, drops and auctions of this show: how each stands, and what can be done about it; what is over, folded. */
 export function SalesFloor({ store }: { store: DeskStore }) {
-  const { flashes, drops, auctions } = store.floor.value;
+  const { flashes, drops, auctions, stock } = store.floor.value;
   const on = useDerived(() => Object.values(flashes).filter((flash) => flashIsOn(flash, store.ticks.now.value)).map((flash) => flash.variant_id).join(), [flashes]);
-  const open = Object.values(drops).filter((drop) => drop.state !== 'cancelled');
-  const all = Object.values(auctions).reverse();
-  const ended = all.filter((auction) => ENDED.has(auction.state)).slice(0, MOST_ENDED);
-  const running = all.filter((auction) => !ENDED.has(auction.state));
   const ids = on ? on.split(',') : [];
-  if (ids.length + open.length + running.length + ended.length === 0) return null;
+  const gone = (drop: DropView) => drop.state === 'sold_out' || (drop.state === 'open' && stock[drop.variant_id] === 0);
+  const dropped = Object.values(drops).filter((drop) => drop.state !== 'cancelled');
+  const held = Object.values(auctions).reverse();
+  const running = held.filter((auction) => !ENDED.has(auction.state));
+  const ended = held.filter((auction) => ENDED.has(auction.state));
+  const over = [
+    ...ended.map((auction) => <AuctionRow key={auction.auction_id} store={store} auction={auction} />),
+    ...dropped.filter(gone).map((drop) => <DropRow key={drop.drop_id} store={store} drop={drop} />),
+  ];
+  if (ids.length + dropped.length + held.length === 0) return null;
   return (
     <section class="sales-floor" aria-label="Flash prices, drops and auctions" data-testid="sales-floor">
       {running.map((auction) => (
         <AuctionRow key={auction.auction_id} store={store} auction={auction} />
       ))}
       {ids.map((id) => flashes[id] && <FlashRow key={flashes[id].flash_id} store={store} flash={flashes[id]} />)}
-      {open.map((drop) => (
+      {dropped.filter((drop) => !gone(drop)).map((drop) => (
         <DropRow key={drop.drop_id} store={store} drop={drop} />
       ))}
-      {ended.map((auction) => (
-        <AuctionRow key={auction.auction_id} store={store} auction={auction} />
-      ))}
+      {over.length > 0 && (
+        <details class="sales-over" data-testid="sales-over">
+          <summary>
+            <span class="grow clip">{ended[0] ? `${ended[0].card.title}: ${auctionWords(ended[0], auctionPhase(ended[0], 0), ended[0].card)}` : 'Sold out'}</span>
+            <span class="tabular">{over.length} over</span>
+            <Icon name="chevron_down" size={16} />
+          </summary>
+          {over}
+        </details>
+      )}
     </section>
   );
 }
@@ -90,7 +102,7 @@ function DropRow({ store, drop }: { store: DeskStore; drop: DropView }) {
   const words = {
     before: `${drop.units} units at ${moment(drop.opens_ms, Date.now())}`,
     open: `Open: ${left ?? drop.units} of ${drop.units} left${waiting}`,
-    sold_out: `All ${drop.units} taken${waiting}`,
+    sold_out: `${drop.units === 1 ? 'Taken' : `All ${drop.units} taken`}${waiting}`,
     cancelled: 'Taken back',
   };
   return (
@@ -166,7 +178,7 @@ export function auctionWords(auction: AuctionView, phase: AuctionPhase, card: Pr
   const reserve = auction.has_reserve ? (auction.reserve_met ? ', reserve met' : ', reserve not met') : '';
   switch (phase) {
     case 'announced':
-      return auction.bids ? `Announced: ${price} by ${leader}, ahead of the opening` : `Announced, from ${money(auction.start_minor, card.currency)}`;
+      return `Announced, from ${money(auction.start_minor, card.currency)}${auction.bids ? `: ${auction.bids} ahead of the opening` : ''}`;
     case 'open':
       return auction.bids ? `${price}, ${leader} leads${reserve}` : `No bids yet, from ${money(auction.start_minor, card.currency)}${reserve}`;
     case 'hammer':
