@@ -37,15 +37,15 @@ async def test_one_that_stops_in_its_second_request_too(node, monkeypatch):
 
 
 async def test_one_that_rests_between_requests_or_listens_is_left_alone(node, monkeypatch, light, camera):
-    monkeypatch.setattr(server, "HEADERS_S", 0.5)
     publisher = await light().join("publish.show.key")
     camera(publisher).frame(key=True)
     viewer = await light().join("view.show")
+    monkeypatch.setattr(server, "HEADERS_S", 1.5)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
         await http.options("/whip")
         async with http.stream("GET", f"{viewer.location}/sse") as events:
             lines = events.aiter_lines()
             assert await anext(lines)
-            await asyncio.sleep(2.2)
+            await asyncio.sleep(3.2)
             assert len(node.sessions.events) == 1
         assert (await http.options("/whip")).status_code == 200
