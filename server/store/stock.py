@@ -54,16 +54,22 @@ WHERE f.variant_id = ANY($1::uuid[]) AND f.over_at IS NULL AND f.ends_at > now()
 GROUP BY l.variant_id, o.user_id, f.id
 """
 
+# `available` for everyone: what the line is going to be offered is not.
 _ON_AIR = """
-SELECT v.id::text AS variant_id, s.available, s.version, least(v.price_minor, f.price_minor) AS price_minor,
+SELECT v.id::text AS variant_id,
+       CASE WHEN coalesce(d.state = 'sold_out', true)
+             AND EXISTS (SELECT FROM waitlist q WHERE q.variant_id = v.id AND q.state = 'waiting')
+         THEN 0 ELSE s.available END AS available,
+       s.version, least(v.price_minor, f.price_minor) AS price_minor,
        CASE WHEN f.id IS NULL THEN v.compare_at_minor ELSE v.price_minor END AS compare_at_minor,
        coalesce(array_agg(w.id::text) FILTER (WHERE w.id IS NOT NULL), '{}') AS show_ids
 FROM variants v JOIN stock s ON s.variant_id = v.id
 LEFT JOIN flash_prices f ON f.variant_id = v.id AND f.over_at IS NULL AND f.ends_at > now()
+LEFT JOIN drops d ON d.variant_id = v.id AND d.over_at IS NULL
 LEFT JOIN show_items i ON i.product_id = v.product_id
 LEFT JOIN shows w ON w.id = i.show_id AND w.state <> 'ended'
 WHERE v.id = ANY($1::uuid[])
-GROUP BY v.id, s.variant_id, f.id
+GROUP BY v.id, s.variant_id, f.id, d.id
 """
 
 

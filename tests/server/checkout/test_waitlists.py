@@ -118,6 +118,7 @@ async def test_units_that_come_back_are_for_the_line_and_not_for_the_crowd(world
     assert await code_of(bought(world, variant, price=1000)) == "sold_out"
     past_the_gate = await world.writer.place(world.wish(await world.person(), (variant, 1)))
     assert isinstance(past_the_gate, Refused)
+    assert [v.available for v in await world.stock.on_air([variant])] == [0]
     assert await world.ways.waitlists.serve() == 1
     assert await places(world, ada, bob) == [PlaceState.OFFERED, PlaceState.WAITING]
     assert (await world.stock_of(variant))[:2] == (0, 2)
