@@ -14,7 +14,14 @@ from server.store.pool import ACQUIRE_TIMEOUT_S
 if TYPE_CHECKING:
     from server.store.pool import Connection, Pool
 
-TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# InternalClientError: what asyncpg says of a connection that its server died under.
+TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 class Database:
