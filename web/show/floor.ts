@@ -8,7 +8,7 @@ import type { AnyEvent, AuctionView, PlaceView, ProductCard, StandingView } from
 import type { Line } from '../core/purchase.ts';
 import type { RoomState } from '../core/room-state.ts';
 import type { RoomConnection } from '../core/room.ts';
-import { afterStanding, deadlines, features, flashIsOn, type Feature } from '../core/selling.ts';
+import { afterStanding, auctionPhase, deadlines, features, flashIsOn, isOver, type Feature } from '../core/selling.ts';
 import { currency, me } from '../ui/session.ts';
 import { toast } from '../ui/status.tsx';
 import { Ticks } from '../ui/ticks.ts';
@@ -82,6 +82,7 @@ export class Floor implements Waiting {
   readonly offers = computed(() => Object.values(this.places.value).filter((place) => place.state === 'offered'));
 
   readonly #now: { readonly value: number; peek(): number };
+  #asked = false;
   #asking: ReturnType<typeof setTimeout> | null = null;
 
   constructor(private readonly store: FloorPlace) {
@@ -136,9 +137,17 @@ export class Floor implements Waiting {
     if (before && after.state === 'payment_failed') toast('The payment for your auction failed. You were not charged.', 'warn');
   }
 
-  /** What news may have been lost in an outage: asked a moment after each welcome, not by everybody at once. */
+  /**
+   * What news may have been lost in an outage: asked a moment after each welcome. When all come back at once, only who
+   * has something at stake asks again.
+   */
   ask(random: () => number = Math.random): void {
-    if (me.value) setTimeout(() => void this.#ask(), ASK_WITHIN_MS * random());
+    const { auctions } = this.sales.peek();
+    const waits = Object.values(this.places.peek()).some(({ state }) => state === 'waiting' || state === 'offered');
+    const bids = Object.keys(this.standings.peek()).some((id) => auctions[id] && !isOver(auctionPhase(auctions[id], 0)));
+    if (!me.value || (this.#asked && !waits && !bids)) return;
+    this.#asked = true;
+    setTimeout(() => void this.#ask(), ASK_WITHIN_MS * random());
   }
 
   /** Events after which news for this person are due: asked for, in case they were lost on the way. */
@@ -172,6 +181,7 @@ export class Floor implements Waiting {
 
   /** Who signs in or out brings and leaves nothing of the other. */
   forget(): void {
+    this.#asked = false;
     batch(() => {
       this.places.value = {};
       this.standings.value = {};

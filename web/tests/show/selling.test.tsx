@@ -199,6 +199,21 @@ describe('an auction', () => {
     expect(store.floor.standings.value['a1']!.state).toBe('won');
   });
 
+  it('asks once by itself, and again after an outage only where something is at stake', async () => {
+    enter({ auctions: { a1: AUCTION } });
+    const asked: string[] = [];
+    vi.stubGlobal('fetch', async (path: string) => (asked.push(path), Response.json({ auctions: [], places: [] })));
+    for (let welcome = 0; welcome < 3; welcome++) {
+      store.floor.ask();
+      await pass(2_000);
+    }
+    expect(asked).toEqual(['/api/me/waitlist', '/api/me/auctions']);
+    store.floor.hearStanding(standing('leading'));
+    store.floor.ask();
+    await pass(2_000);
+    expect(asked).toHaveLength(4);
+  });
+
   it('takes no bid after the hammer, whether or not its news has come', async () => {
     enter({ auctions: { a1: AUCTION } });
     await pass(30_010);
