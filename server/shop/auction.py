@@ -260,6 +260,7 @@ class Auction:
         return self.ends_ms is not None and now_ms > self.ends_ms + self.terms.latency_window_ms
 
     def award(self, event: AuctionEvent) -> bool:
+        """Take a step that others decided; False: there is none."""
         return self._step(event)
 
     def _step(self, event: AuctionEvent) -> bool:

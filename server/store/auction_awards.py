@@ -20,7 +20,7 @@ _BUYER = statement("auction_buyer")
 _AWARD = statement("auction_award")
 AT_ONCE = 32
 
-# Whose hammer is to fall, whose latency window is over, whose newest offer has ended.
+# Whose hammer is to fall, whose latency window is over, whose newest offer has ended, whose show has.
 _DUE = """
 SELECT a.id::text FROM auctions a
 WHERE (a.state = 'open' AND a.ends_at < clock_timestamp())
@@ -29,6 +29,7 @@ WHERE (a.state = 'open' AND a.ends_at < clock_timestamp())
    OR (a.state = 'charging' AND NOT EXISTS (
        SELECT FROM auction_offers f JOIN orders o ON o.id = f.order_id
        WHERE f.auction_id = a.id AND o.state IN ('charging', 'action_needed')))
+   OR (a.state = 'announced' AND EXISTS (SELECT FROM shows w WHERE w.id = a.show_id AND w.state = 'ended'))
 ORDER BY a.ends_at LIMIT $1
 """
 
@@ -125,6 +126,11 @@ async def make_offer(
         lease_s,
     )
     return Offer(n, user_id, price_minor, on_session, order_id)
+
+
+async def show_has_ended(locked: LockedAuction) -> bool:
+    state = await locked.connection.fetchval("SELECT state FROM shows WHERE id = $1", locked.head.show_id)
+    return bool(state == "ended")
 
 
 class DueAuctions:

@@ -1,4 +1,5 @@
-"""Brings auctions to their end: the hammer, the award, the next in line, the unit back on sale.
+"""Brings auctions to their end: the hammer, the award, the next in line, the unit back on sale. One that
+was never opened ends with its show.
 
 Any number of workers may call it: an auction's row lock says whose turn it is, and every step is decided
 again under it. Being late changes nothing but when people hear of it, since whether a bid counts is decided
@@ -21,7 +22,7 @@ from server.shop.auction import AuctionEvent
 from server.shop.auction_award import Candidate, Offer, Sold, Unsold, Waiting, award
 from server.shop.ids import OrderId, ShopId
 from server.store import auction_views
-from server.store.auction_awards import DueAuctions, make_offer, offers
+from server.store.auction_awards import DueAuctions, make_offer, offers, show_has_ended
 from server.store.auctions import AuctionStore, LockedAuction
 from server.store.database import Database
 from server.store.pool import Pool
@@ -104,6 +105,8 @@ class Auctioneer:
         if auction.hammer(locked.now_ms):
             await locked.write()
             return _Done()
+        if auction.state is AuctionState.ANNOUNCED and await show_has_ended(locked):
+            return await self._pass(locked, AuctionEvent.CALLED_OFF)
         over = auction.state is AuctionState.CLOSING and auction.is_over(locked.now_ms)
         if not over and auction.state is not AuctionState.CHARGING:
             return None
@@ -116,12 +119,12 @@ class Auctioneer:
                 await locked.write(awarded=(offer.user_id, offer.price_minor))
                 return _Done()
             case Unsold():
-                return await self._pass(locked)
+                return await self._pass(locked, AuctionEvent.PASSED)
             case Candidate() as next_in_line:
                 return await self._offer(locked, made, next_in_line, here)
 
-    async def _pass(self, locked: LockedAuction) -> _Done:
-        locked.auction.award(AuctionEvent.PASSED)
+    async def _pass(self, locked: LockedAuction, event: AuctionEvent) -> _Done:
+        locked.auction.award(event)
         await locked.write()
         version = await locked.put_back_on_sale()
         return _Done(None, version, locked.head.shop_id, locked.head.variant_id)

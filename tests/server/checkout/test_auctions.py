@@ -377,6 +377,19 @@ async def test_called_off_before_the_hammer_only(saleroom: Saleroom) -> None:
     assert await code_of(saleroom.sell(HOST, CancelAuction(id="o2", auction_id=late))) == "wrong_state"
 
 
+async def test_what_was_never_opened_ends_with_its_show(saleroom: Saleroom) -> None:
+    world = saleroom.world
+    variant = await world.variant(2)
+    announced, running = await saleroom.announce(variant), await saleroom.opened(variant)
+    assert await world.checkout.auctioneer.run() == 0
+    await world.pool.execute("UPDATE shows SET state = 'ended' WHERE id = $1", world.show_id)
+    assert await world.checkout.auctioneer.run() == 1
+    assert [await saleroom.state(a) for a in (announced, running)] == ["cancelled", "open"]
+    assert await world.stock_of(variant) == (1, 0, 0)
+    assert await code_of(saleroom.announce(variant)) == "wrong_state"
+    await world.assert_books_balance()
+
+
 async def test_announced_once_and_only_what_is_there(saleroom: Saleroom) -> None:
     world = saleroom.world
     variant = await world.variant(1)
