@@ -39,6 +39,7 @@ from server.checkout.ports import GateDown
 from server.store.inventory import RedisInventory
 
 BUYERS, TAPS_EACH, WITHIN_S = 60, 4, 14.0
+BIDDERS = 10
 FAULTS_S = 20.0  # into the last taps
 UNITS = (80, 60, 40)  # of three variants: fewer than are wanted
 DRAIN_MOST_S = 30.0
@@ -108,7 +109,14 @@ async def _chaos(shop_rig: Rig, shop: BenchShop, variants: list[str], seed: int)
 
         people = [client(user_id, cookies[user_id]) for user_id in shop.buyers[:-1]]
         stage = Stage(
-            shop, variants, people, client(staff_id, staff_cookie), random.Random(seed), TAPS_EACH, WITHIN_S
+            shop,
+            variants,
+            people,
+            [client(staff_id, staff_cookie), *(client(u, cookies[u]) for u in shop.buyers[:BIDDERS])],
+            client(staff_id, staff_cookie),
+            random.Random(seed),
+            TAPS_EACH,
+            WITHIN_S,
         )
         await set_faults(shop_rig, seed=seed, **RATES)
         async with asyncio.TaskGroup() as tasks:
@@ -121,10 +129,15 @@ async def _chaos(shop_rig: Rig, shop: BenchShop, variants: list[str], seed: int)
         return await _judged(shop_rig, shop, stage, seed, happened, drain_s)
 
 
+_AUCTIONS = """
+SELECT a.id::text, a.state, count(o.id) FILTER (WHERE o.state IN ('paid', 'fulfilled', 'refunded'))
+FROM auctions a LEFT JOIN orders o ON o.auction_id = a.id GROUP BY a.id
+"""
 _OPEN = """
 SELECT (SELECT count(*) FROM orders WHERE state IN ('charging', 'action_needed'))
      + (SELECT count(*) FROM payment_attempts WHERE state IN ('ready', 'leased', 'unknown', 'action_needed'))
      + (SELECT count(*) FROM refunds WHERE state = 'queued')
+     + (SELECT count(*) FROM auctions WHERE state NOT IN ('sold', 'unsold', 'cancelled'))
 """
 
 
@@ -165,6 +178,25 @@ async def gate_violations(shop_rig: Rig, shop: BenchShop) -> list[Violation]:
     ]
 
 
+async def auction_violations(shop_rig: Rig, accepted: list[str]) -> list[Violation]:
+    """Accepted bids that the book doesn't have, auctions that never ended or were sold twice."""
+    connection = await asyncpg.connect(shop_rig.database_url, timeout=5)
+    try:
+        book = {row[0] for row in await connection.fetch("SELECT command_id FROM auction_book")}
+        auctions = await connection.fetch(_AUCTIONS)
+    finally:
+        await connection.close(timeout=5)
+    found = [
+        Violation("lost_bid", f"bid {bid}", "in the book", "absent") for bid in accepted if bid not in book
+    ]
+    for auction_id, state, paid in auctions:
+        if state not in ("sold", "unsold", "cancelled"):
+            found.append(Violation("stuck", f"auction {auction_id}", "ended", state))
+        elif paid != (state == "sold"):
+            found.append(Violation("auction_paid", f"auction {auction_id}", state, f"{paid} paid orders"))
+    return found
+
+
 def charged_twice(audit: Any) -> Iterator[Violation]:
     """Orders whose buyer was charged more than once at any time, also where all but one went back since."""
     taken = Counter(
@@ -184,9 +216,10 @@ async def _judged(
             audit = await answer.json()
     found = await read_books(shop_rig.database_url, provider_audit=audit, told=stage.told())
     found += [*charged_twice(audit), *await gate_violations(shop_rig, shop)]
+    found += await auction_violations(shop_rig, stage.bids)
     return Outcome(
         seed=seed,
-        taps=len(stage.answers) + len(stage.unanswered),
+        taps=len(stage.answers),
         faults=happened,
         violations=[violation for violation in found if violation.kind != "stuck"],
         open=[violation for violation in found if violation.kind == "stuck"],

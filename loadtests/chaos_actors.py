@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from loadtests.books import Told
-from loadtests.chaos_client import Answer, Client, NotAnswered
+from loadtests.chaos_client import GIVE_UP_S, Answer, Client, NotAnswered
 from loadtests.shop import BenchShop
 
 FINAL = frozenset({"paid", "declined", "cancelled", "refunded", "fulfilled"})
@@ -22,17 +22,22 @@ FINAL = frozenset({"paid", "declined", "cancelled", "refunded", "fulfilled"})
 
 @dataclass
 class Stage:
-    """One run's shop and people, and what came of what they did. `random` decides all that is chance."""
+    """One run's shop and people, and what came of what they did. `random` decides all that is chance.
+
+    The first of the `bidders` holds the auction; `bids` are those that were told to be accepted.
+    """
 
     shop: BenchShop
     variants: list[str]
     buyers: list[Client]
+    bidders: list[Client]
     staff: Client
     random: random.Random
     taps_each: int
     within_s: float
     answers: list[Answer] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
+    bids: list[str] = field(default_factory=list)
     did: Counter[str] = field(default_factory=Counter)
 
     def told(self) -> list[Told]:
@@ -140,4 +145,48 @@ async def stock_counter(stage: Stage) -> None:
         stage.did["stock set"] += 1
 
 
-ACTORS: list[Actor] = [buyers, stock_counter]
+async def auction(stage: Stage) -> None:
+    """One unit goes under the hammer; what each bid was told is kept, by its id."""
+    host, *people = stage.bidders
+    terms = {
+        "start_minor": 100,
+        "increment_minor": 100,
+        "duration_s": 10,
+        "extension_s": 2,
+        "max_extension_s": 4,
+    }
+    announce = {"type": "announce_auction", "variant_id": stage.variants[0], **terms}
+    if await host.command(announce, within_s=GIVE_UP_S) is None:
+        stage.unanswered.append("announce_auction")
+        return
+    path = f"/api/staff/shows/{stage.shop.show_id}/auctions"
+    known = (await stage.staff.ask("GET", path, within_s=GIVE_UP_S)).get("auctions")
+    if not known:
+        stage.unanswered.append("announced auction")
+        return
+    auction_id = known[0]["auction"]["auction_id"]
+    if await host.command({"type": "open_auction", "auction_id": auction_id}, within_s=GIVE_UP_S) is None:
+        stage.unanswered.append("open_auction")
+        return
+    await asyncio.gather(*(_bid(stage, person, auction_id) for person in people))
+
+
+async def _bid(stage: Stage, person: Client, auction_id: str) -> None:
+    """Until the hammer has fallen for this bidder."""
+    for step in range(1, 40):
+        bid_id = str(uuid4())
+        most = 100 * (step * len(stage.bidders) + stage.random.randrange(len(stage.bidders)))
+        offer = {"type": "bid", "id": bid_id, "auction_id": auction_id, "max_minor": most}
+        answer = await person.command(offer, within_s=GIVE_UP_S)
+        if answer is None:
+            stage.unanswered.append(bid_id)
+            return
+        stage.did[f"bid {answer.get('code', 'accepted')}"] += 1
+        if answer["type"] == "ack":
+            stage.bids.append(bid_id)
+        elif answer["code"] == "auction_closed":
+            return
+        await asyncio.sleep(stage.random.uniform(0.2, 0.8))
+
+
+ACTORS: list[Actor] = [buyers, stock_counter, auction]

@@ -85,14 +85,33 @@ class Client:
         return await self.call("POST", "/api/orders", body)
 
     async def _by_socket(self, order_id: str, command_id: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
-        socket = await self._connected()
         command = {"type": "buy", "id": command_id, "order_id": order_id, "lines": lines}
+        frame = await self._said(command)
+        found: dict[str, Any] = frame["order"] if frame["type"] == "ack" else frame
+        return found
+
+    async def command(self, command: dict[str, Any], *, within_s: float) -> dict[str, Any] | None:
+        """The room's `ack` or `refused` of a command, asked again under its id while there is none."""
+        known = {"id": str(uuid_utils.uuid7()), **command}
+        ends_s = time.monotonic() + within_s
+        while time.monotonic() < ends_s:
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    frame = await self._said(known)
+                if frame.get("code") not in NO_ANSWER:
+                    return frame
+            except GONE:
+                self._drop()
+            await asyncio.sleep(random.uniform(0.1, 0.4))
+        return None
+
+    async def _said(self, command: dict[str, Any]) -> dict[str, Any]:
+        socket = await self._connected()
         await socket.send(msgspec.json.encode(command).decode())
         while True:
-            frame = msgspec.json.decode(await socket.recv())
-            if frame.get("id") == command_id:
-                found: dict[str, Any] = frame["order"] if frame["type"] == "ack" else frame
-                return found
+            frame: dict[str, Any] = msgspec.json.decode(await socket.recv())
+            if frame.get("id") == command["id"]:
+                return frame
 
     async def _connected(self) -> ClientConnection:
         if self._socket is None:
