@@ -155,7 +155,7 @@ export type Feature =
 const SHOWN_AFTER_MS = 60_000;
 const DROP_NEAR_MS = 300_000;
 
-/** What is for sale over the picture now, the most pressing first; a product has one card at most. */
+/** What is for sale over the picture now, the most pressing first; while a product is in a drop or an auction, its pin is that. */
 export function features(
   sales: Sales & { pin: ProductCard | null; stock: Readonly<Record<string, number>> },
   standings: Readonly<Record<string, StandingView>>,
@@ -172,8 +172,16 @@ export function features(
   }
   if (sales.pin) found.push({ kind: 'pin', key: sales.pin.product_id, card: sales.pin, weight: 50, product: sales.pin.product_id });
   found.sort((a, b) => b.weight - a.weight);
-  const seen = new Set<string>();
-  return found.filter(({ product, kind }) => (kind === 'pin' ? !seen.has(product) : !!seen.add(product)));
+  const taken = new Set(found.filter((one) => one.kind === 'drop' || (one.kind === 'auction' && !isOver(auctionPhase(one.auction, nowMs)))).map(({ product }) => product));
+  return found.filter(({ product, kind }) => kind !== 'pin' || !taken.has(product));
+}
+
+/** Whether it is running: nothing else takes its place by itself. */
+export function isRunning(feature: Feature, left: number | undefined, nowMs: number): boolean {
+  if (feature.kind === 'drop') return dropPhase(feature.drop, left, nowMs) === 'open';
+  if (feature.kind !== 'auction') return false;
+  const phase = auctionPhase(feature.auction, nowMs);
+  return phase !== 'announced' && !isOver(phase);
 }
 
 function auctionWeight(auction: AuctionView, standing: StandingView | undefined, nowMs: number): number {

@@ -8,7 +8,7 @@ import type { AnyEvent, AuctionView, PlaceView, ProductCard, StandingView } from
 import type { Line } from '../core/purchase.ts';
 import type { RoomState } from '../core/room-state.ts';
 import type { RoomConnection } from '../core/room.ts';
-import { afterStanding, auctionPhase, deadlines, features, flashIsOn, isOver, type Feature } from '../core/selling.ts';
+import { afterStanding, auctionPhase, deadlines, features, flashIsOn, isOver, isRunning, type Feature } from '../core/selling.ts';
 import { currency, me } from '../ui/session.ts';
 import { toast } from '../ui/status.tsx';
 import { Ticks } from '../ui/ticks.ts';
@@ -148,6 +148,13 @@ export class Floor implements Waiting {
     if (!me.value || (this.#asked && !waits && !bids)) return;
     this.#asked = true;
     setTimeout(() => void this.#ask(), ASK_WITHIN_MS * random());
+  }
+
+  /** What was just pinned comes to the front, unless something is running there. */
+  pinned(productId: string): void {
+    const shown = this.feature.peek();
+    const left = shown?.kind === 'drop' ? this.sales.peek().stock[shown.drop.variant_id] : undefined;
+    if (!shown || !isRunning(shown, left, this.#now.peek())) this.chosen.value = productId;
   }
 
   /** Events after which news for this person are due: asked for, in case they were lost on the way. */

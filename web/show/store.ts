@@ -230,6 +230,7 @@ export class ShowStore {
     this.floor.ticks.poke();
     this.floor.hear(events);
     const pinned = events.findLast((event) => event.type === 'pinned');
+    if (pinned) this.floor.pinned(pinned.card.product_id);
     const known = this.show.value?.items.some(({ product }) => product.id === state.pin?.product_id);
     if (pinned && !known) void this.reload().catch(() => undefined);
   }

@@ -93,6 +93,7 @@ describe('what is shown over the picture', () => {
   it('lets an auction go a minute after it ended', () => {
     const sold = { ...other, state: 'sold' as const };
     expect(kinds(sold, 100_000)).toContain('auction');
+    expect(features({ ...room, drops: {}, auctions: { a1: { ...AUCTION, state: 'sold' } } }, {}, 100_000).map(({ kind }) => kind)).toEqual(['auction', 'pin']);
     expect(kinds(sold, 200_000)).not.toContain('auction');
   });
   it('knows the times to wake for', () => {

@@ -199,6 +199,21 @@ describe('an auction', () => {
     expect(store.floor.standings.value['a1']!.state).toBe('won');
   });
 
+  it('makes room for what is pinned next once it is over, not while it runs', async () => {
+    const other = { ...CARD, product_id: 'p2', title: 'Cup' };
+    enter({ auctions: { a1: AUCTION } });
+    store.room.value = { ...store.room.value, pin: other };
+    store.floor.pinned('p2');
+    await pass(20);
+    expect(at('auction')).not.toBeNull();
+    store.room.value = { ...store.room.value, auctions: { a1: { ...AUCTION, state: 'sold' } } };
+    await pass(20);
+    expect(at('auction')!.dataset['phase']).toBe('sold');
+    store.floor.pinned('p2');
+    await pass(20);
+    expect(words('pin-title')).toBe('Cup');
+  });
+
   it('asks once by itself, and again after an outage only where something is at stake', async () => {
     enter({ auctions: { a1: AUCTION } });
     const asked: string[] = [];
