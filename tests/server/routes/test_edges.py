@@ -156,6 +156,7 @@ async def test_https_brings_hsts_and_secure_cookies(web: Web) -> None:
             tap=deps.tap,
             buyer=deps.buyer,
             shopkeeper=deps.shopkeeper,
+            waitlists=deps.waitlists,
             rooms=deps.rooms,
             cards=deps.cards,
             inbox=deps.inbox,
@@ -215,6 +216,7 @@ async def test_without_redis_pages_go_on_and_health_says_so(web: Web) -> None:
                 tap=deps.tap,
                 buyer=deps.buyer,
                 shopkeeper=deps.shopkeeper,
+                waitlists=deps.waitlists,
                 rooms=deps.rooms,
                 cards=deps.cards,
                 inbox=deps.inbox,
@@ -298,7 +300,8 @@ def test_refusals_of_the_checkout_keep_their_code() -> None:
     known = errors.of_refusal(Refusal("busy", "So many.", retry_after_ms=1500))
     assert (known.code, known.retry_after_s) == ("busy", 2)
     unsure = errors.of_refusal(Refusal("unavailable", "Nothing is lost.", retry_after_ms=1000))
-    assert (unsure.code, unsure.kind.status, unsure.retry_after_s) == ("unavailable", 503, 1)  # no definite no
+    # 503, not a definite no: the same order id may be asked again
+    assert (unsure.code, unsure.kind.status, unsure.retry_after_s) == ("unavailable", 503, 1)
     unknown = errors.of_refusal(Refusal("something_new", "Because."))
     assert (unknown.code, unknown.extra["refusal"]) == ("refused", "something_new")
 
