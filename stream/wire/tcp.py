@@ -14,7 +14,7 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +80,11 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._stream = transport
+        # uvloop's is one in all but its class.
+        self._stream = stream = cast(asyncio.Transport, transport)
         if len(self._others) >= MAX_CONNECTIONS:
             self._drops["tcp_refused"] += 1
-            transport.abort()
+            stream.abort()
             return
         self._others.add(self)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

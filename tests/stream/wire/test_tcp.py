@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections import Counter
 
 import pytest
+import uvloop
 
 from stream.node import Node, NodeSettings
 from stream.wire import tcp
@@ -168,3 +170,24 @@ async def test_both_address_families_on_one_port(admission, observer):
         _, writer = await asyncio.open_connection(host, node.udp_port)
         writer.close()
     await node.stop()
+
+
+def test_roles_run_on_uvloop_whose_transports_are_classes_of_their_own():
+    async def through():
+        with udp_with_free_tcp_number() as udp:
+            listening = IceTcp(udp, Counter())
+            await listening.start()
+            reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+            writer.write(framed(b"check"))
+            async with asyncio.timeout(5):
+                while not select.select([udp], [], [], 0)[0]:  # uvloop has no sock_recvfrom
+                    await asyncio.sleep(0.01)
+            datagram, address = udp.recvfrom(4096)
+            udp.sendto(b"answer", address)
+            answer = await read_frame(reader)
+            writer.close()
+            listening.stop()
+            return datagram, answer
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(through()) == (b"check", b"answer")
