@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -151,3 +156,61 @@ def is_gapless(packets: list[Rtp]) -> bool:
     first = packets[0].seq
     seen = {(packet.seq - first) & 0xFFFF for packet in packets}
     return seen == set(range(len(seen)))
+
+
+KEY = "x9K2mQ7vT4bN8wL1pR6sD3fG5hJ0zCyA-ei"
+
+
+@dataclass
+class Role:
+    """One process, as a light peer and a test see it."""
+
+    name: str
+    http_port: int
+    udp_port: int
+    process: subprocess.Popen
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        with contextlib.suppress(OSError):
+            tcp.bind(udp.getsockname())
+            return udp.getsockname()[1]
+    return free_port()
+
+
+@pytest.fixture
+def start_role(redis_url, tmp_path):
+    started = []
+
+    def start(name):
+        http, udp = free_port(), free_port()
+        environ = {
+            "HAWKER_REDIS_URL": redis_url,
+            "HAWKER_SECRET_KEY": KEY,
+            "HAWKER_NODE_ID": name,
+            "HAWKER_STREAM_HTTP_PORT": str(http),
+            "HAWKER_STREAM_UDP_PORT": str(udp),
+            "HAWKER_STREAM_PUBLIC_URL": f"http://127.0.0.1:{http}",
+            "HAWKER_STREAM_DRAIN_S": "2",
+            "HAWKER_DATA_DIR": str(tmp_path),
+        }
+        with (tmp_path / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "server", "stream"],
+                env={**os.environ, **environ},
+                stderr=log,
+                stdout=log,
+            )
+        started.append(Role(name, http, udp, process))
+        return started[-1]
+
+    yield start
+    for role in started:
+        if role.process.poll() is None:
+            role.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import shutil
 import subprocess
@@ -12,7 +13,10 @@ import pytest
 from aiohttp import web
 from playwright.async_api import async_playwright
 
-from stream.ports import BroadcastState
+from overlay.log import open_redis
+from server.media import NodeRegistry
+from server.tickets import MediaTicket, Tickets
+from stream.ports import BroadcastState, Purpose
 
 from .conftest import SHOW, until
 
@@ -78,15 +82,14 @@ def our_code(tmp_path_factory):
     return made.read_text()
 
 
-@pytest.fixture
-async def door(register):
-    """The public address: sends everybody to the first node that stays."""
+@contextlib.asynccontextmanager
+async def public_address(send):
+    """`send(kind)` says where to: (base URL of a node, ticket)."""
 
     async def send_on(request):
-        node = next(held for held in register.nodes.values() if not held.sessions.is_draining)
         kind = request.path[1:]
-        ticket = "publish.show.key" if kind == "whip" else "view.show"
-        location = f"http://127.0.0.1:{node.http_port}/{kind}?ticket={ticket}"
+        base, ticket = await send(kind)
+        location = f"{base}/{kind}?ticket={ticket}"
         return web.Response(status=307, headers={**CORS, "location": location})
 
     async def page(_request):
@@ -98,21 +101,32 @@ async def door(register):
     app.router.add_get("/", page)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     await runner.cleanup()
 
 
 @pytest.fixture
-async def open_page(door, our_code):
+async def door(register):
+    """Sends everybody to the first node that stays."""
+
+    async def send(kind):
+        node = next(held for held in register.nodes.values() if not held.sessions.is_draining)
+        return f"http://127.0.0.1:{node.http_port}", "publish.show.key" if kind == "whip" else "view.show"
+
+    async with public_address(send) as url:
+        yield url
+
+
+@pytest.fixture
+async def open_page(our_code):
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         context = await browser.new_context(permissions=["camera", "microphone"])
 
-        async def open_page():
+        async def open_page(url):
             page = await context.new_page()
-            await page.goto(door)
+            await page.goto(url)
             await page.evaluate(our_code + "; window.hawker = hawker;")
             return page
 
@@ -120,10 +134,10 @@ async def open_page(door, our_code):
         await browser.close()
 
 
-async def test_a_node_ends_under_a_live_show_and_nobody_sees_it(start, open_page):
+async def test_a_node_ends_under_a_live_show_and_nobody_sees_it(start, open_page, door):
     old = await start("old")
     new = await start("new")
-    host, viewer = await open_page(), await open_page()
+    host, viewer = await open_page(door), await open_page(door)
     await host.evaluate(PUBLISH)
     await until(lambda: old.sessions.counts().get(SHOW, (None,))[0] is BroadcastState.LIVE, 20)
     await viewer.evaluate(WATCH)
@@ -144,3 +158,38 @@ async def test_a_node_ends_under_a_live_show_and_nobody_sees_it(start, open_page
     assert await viewer.evaluate("dark") == []
     assert await viewer.evaluate("[states, streams]") == [["connecting", "watching"], 1]
     assert await host.evaluate("states") == ["connecting", "live"]
+
+
+async def test_a_viewer_whose_node_is_killed_is_back_in_seconds(start_role, redis_url, open_page):
+    origin, edge = start_role("origin"), start_role("edge")
+    only = {"whip": "origin", "whep": "edge"}
+    async with open_redis(redis_url) as redis:
+        registry, tickets = NodeRegistry(redis), Tickets(redis)
+
+        async def send(kind):
+            purpose = Purpose.PUBLISH if kind == "whip" else Purpose.VIEW
+            nodes = {node.id: node for node in await registry.nodes()}
+            node = nodes.get(only[kind]) or await registry.node_for(SHOW, purpose)
+            return node.url, await tickets.issue(MediaTicket(SHOW, purpose, "key"))
+
+        async def until_registered(condition, timeout_s=60):
+            async with asyncio.timeout(timeout_s):
+                while not condition({node.id: node for node in await registry.nodes()}):
+                    await asyncio.sleep(0.02)
+
+        await until_registered(lambda nodes: len(nodes) == 2)
+        async with public_address(send) as url:
+            host, viewer = await open_page(url), await open_page(url)
+            await host.evaluate(PUBLISH)
+            await until_registered(lambda nodes: nodes["origin"].state(SHOW) is BroadcastState.LIVE)
+            await viewer.evaluate(WATCH)
+            await viewer.wait_for_function("frames_.length > 30", timeout=20_000)
+            await until_registered(lambda nodes: nodes["edge"].viewers == 1)
+            edge.kill()
+            before = await viewer.evaluate("[frames_.length, performance.now()]")
+            await viewer.wait_for_function(f"frames_.length > {before[0]} + 30", timeout=20_000)
+            frames = await viewer.evaluate("frames_")
+            gap_ms = max(b - a for a, b in itertools.pairwise(frames[before[0] - 5 :]))
+            assert gap_ms < 8_000, f"the picture was away for {gap_ms:.0f} ms"
+            await until_registered(lambda nodes: nodes["origin"].viewers == 1)
+    assert origin.process.poll() is None
