@@ -71,7 +71,7 @@ VALUES ('{order}', 1, 'k', 'c', 'p', 500, 'paid', 'pi_1');
 INSERT INTO refunds (id, order_id, payment_intent_ref, amount_minor, reason, idempotency_key, state,
                      refund_ref, done_at)
 VALUES (gen_random_uuid(), '{order}', 'pi_1', 200, 'late', 'a', 'done', 're_1', now()),
-       (gen_random_uuid(), '{order}', 'pi_2', 500, 'extra_payment', 'b', 'done', 're_2', now()),
+       (gen_random_uuid(), '{order}', 'pi_2', 500, 'extra_payment', 'b', 'done', 're_2', now() + '1 s'),
        (gen_random_uuid(), '{order}', 'pi_1', 100, 'late', 'c', 'queued', NULL, NULL);
 """
 
