@@ -109,10 +109,11 @@ async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
 
 
 def _role(name: str, port: int, overlays: int) -> Role:
-    """Production's, with its share of what the provider allows: those who sell get most of it."""
+    """Production's, with its share of what the provider allows: those who sell get most of it. The worker takes
+    over what they have not begun when its lease runs out, and by then the provider's burst covers both."""
     role = name.partition("-")[0]
-    per_s = PER_S * 0.9 / overlays if role == "overlay" else PER_S * 0.05
-    return Role(name, role, port, env=(("HAWKER_STRIPE_PER_S", str(int(per_s))),))
+    share = {"overlay": 0.9 / overlays, "worker": 0.2, "web": 0.05}[role]
+    return Role(name, role, port, env=(("HAWKER_STRIPE_PER_S", str(int(PER_S * share))),))
 
 
 async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) -> dict[str, object]:
