@@ -109,8 +109,8 @@ async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
 
 
 def _role(name: str, port: int, overlays: int) -> Role:
-    """Production's, with its share of what the provider allows: those who sell get most of it. The worker takes
-    over what they have not begun when its lease runs out, and by then the provider's burst covers both."""
+    """Production's, with its share of what the provider allows: those who sell get most of it. The worker
+    takes over what they have not begun when its lease runs out; then the provider's burst covers both."""
     role = name.partition("-")[0]
     share = {"overlay": 0.9 / overlays, "worker": 0.2, "web": 0.05}[role]
     return Role(name, role, port, env=(("HAWKER_STRIPE_PER_S", str(int(PER_S * share))),))
