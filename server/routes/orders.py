@@ -83,12 +83,14 @@ class HistoryEntry(View, frozen=True):
 
 
 class Order(View, frozen=True):
-    """`client_secret` is there in state `action_needed`, for the buyer alone."""
+    """`client_secret` is there in state `action_needed`, for the buyer alone. `auction_id`: it was won there;
+    once its payment has failed, the unit is the next bidder's."""
 
     id: str
     number: int
     state: str
     show_id: str | None
+    auction_id: str | None
     currency: str
     subtotal_minor: int
     shipping_minor: int

@@ -153,6 +153,7 @@ export interface Order {
   address: AddressFields | null;
   card?: { brand: string; last4: string } | null;
   failure_code?: string | null;
+  auction_id?: string | null;
   failure_message?: string | null;
   client_secret?: string | null;
   created_at: string;

@@ -64,7 +64,7 @@ export function stateWords(order: Order): StateWords {
     case 'fulfilled':
       return { title: 'It is on its way', text: `${total} paid, and sent to your address.` };
     case 'declined':
-      return { title: 'The card was declined', text: `${reasonOf(order)} You were not charged.` };
+      return { title: 'The card was declined', text: `${reasonOf(order)} You were not charged.${order.auction_id ? ' The unit goes to the next bidder.' : ''}` };
     case 'cancelled':
       return { title: 'This order was cancelled', text: 'You were not charged.' };
     case 'refunded':

@@ -128,7 +128,7 @@ function State({ order, onNews }: { order: Order; onNews: (order: Order) => void
           </Button>
         </div>
       )}
-      {order.state === 'declined' && (
+      {order.state === 'declined' && !order.auction_id && (
         <div class="row wrap">
           <Button kind="primary" icon="card" busy={busy} onClick={() => setPaying(true)} testid="another-card">
             Pay with another card

@@ -98,7 +98,7 @@ function Standing({ order }: { order: StaffOrder }) {
   if (order.state === 'declined')
     return (
       <Note tone="danger" title="The card was declined">
-        {order.failure_message ?? 'The bank gave no reason.'} The stock is free again; the buyer can try another card.
+        {order.failure_message ?? 'The bank gave no reason.'} {order.auction_id ? 'The unit goes to the next bidder.' : 'The stock is free again; the buyer can try another card.'}
       </Note>
     );
   if (order.state === 'action_needed')

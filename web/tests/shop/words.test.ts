@@ -26,6 +26,7 @@ describe('how an order stands', () => {
   it('says that a declined card was not charged', () => {
     expect(stateWords(order({ state: 'declined', failure_message: 'Insufficient funds.' })).text).toBe('Insufficient funds. You were not charged.');
     expect(stateWords(order({ state: 'declined', failure_message: 'Your card was declined.' })).text).toMatch(/gave no reason/);
+    expect(stateWords(order({ state: 'declined', auction_id: 'a' })).text).toMatch(/next bidder/);
   });
 });
 
