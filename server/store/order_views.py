@@ -58,7 +58,8 @@ class OrderRow(Struct, frozen=True):
 
 _ORDER = """
     SELECT o.id, o.user_id, u.display_name AS buyer_name, u.email AS buyer_email, o.number, o.state,
-           o.show_id, o.auction_id, o.currency, o.subtotal_minor, o.shipping_minor, o.tax_minor, o.total_minor,
+           o.show_id, o.auction_id, o.currency, o.subtotal_minor, o.shipping_minor, o.tax_minor,
+           o.total_minor,
            o.refunded_minor, o.address, c.brand AS card_brand, c.last4 AS card_last4, o.failure_code,
            o.failure_message,
            CASE WHEN o.state = 'action_needed' THEN (
