@@ -201,9 +201,7 @@ class Api:
             try:
                 if fault and not fault.effects_kept:
                     raise fault
-                obj = work()
-                if fault:
-                    raise fault
+                obj = _met_by(fault, work)
                 status, body, kept = 200, _json(public(obj)), True
             except ApiError as error:
                 if not error.effects_kept:
@@ -248,6 +246,19 @@ class Api:
         params = form.read(raw, _AUTHENTICATE, ("client_secret", "outcome"))
         call = self._call(request, browser=True)
         return self._settle(lambda: _authenticated(call, intent_id, params), None, None)
+
+
+def _met_by(fault: ServerFault | None, work: Callable[[], Obj]) -> Obj:
+    """Run, and then meet the fault, if any: a decline that has left its mark meets it, too."""
+    try:
+        obj = work()
+    except ApiError as error:
+        if fault and error.effects_kept:
+            raise fault from error
+        raise
+    if fault:
+        raise fault
+    return obj
 
 
 def _authenticated(call: Call, intent_id: str, params: Params) -> Obj:

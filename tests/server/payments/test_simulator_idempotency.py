@@ -74,9 +74,19 @@ async def test_a_key_in_use_is_a_conflict_that_is_not_kept(provider: Provider, r
 async def test_a_500_is_kept_with_or_without_its_effects(provider: Provider, refusal: Raised) -> None:
     for fault, intents in (("server_error", 0), ("server_error_after", 1)):
         await provider.faults(once={fault: 1})
-        for _ in range(2):
-            assert (await refusal(pay(provider, fault))).http_status == 500
+        met, replay = [await refusal(pay(provider, fault)) for _ in range(2)]
+        assert met.http_status == replay.http_status == 500
+        assert met.json_body == replay.json_body
+        assert [error.headers.get("idempotent-replayed") for error in (met, replay)] == [None, "true"]
         assert len(await provider.audit()) == intents
+
+
+async def test_a_500_hides_a_decline_too(provider: Provider, refusal: Raised) -> None:
+    await provider.faults(once={"server_error_after": 1})
+    for _ in range(2):
+        error = await refusal(pay(provider, "k", payment_method="pm_card_visa_chargeDeclined"))
+        assert error.http_status == 500
+    assert [intent["status"] for intent in await provider.audit()] == ["requires_payment_method"]
 
 
 async def test_a_429_comes_before_the_key(provider: Provider, refusal: Raised) -> None:
