@@ -80,7 +80,7 @@ class Buyer:
         intent = newest.payment_intent_ref
         if intent is None:
             raise refusal("being_charged")
-        match await self._gateway.cancel(intent, f"cancel:{newest.idempotency_key}:{intent}"):
+        match await self._gateway.cancel(intent):
             case Cancelled():
                 answer = settlement.Cancelled(intent)
                 await self._settler.settle(OrderId(order.id), newest.attempt, answer)

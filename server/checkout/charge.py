@@ -1,7 +1,9 @@
 """Charging: one attempt, one idempotency key, as often as it takes.
 
 An inconclusive answer leaves the order as it is. The same key is sent again, and after the second time, or
-where Stripe may have forgotten the key, the customer's payments are looked through first. Never a fresh key.
+where Stripe may have forgotten the key, the customer's payments are looked through first. Where Stripe
+repeats a stored 500, the key has had its say: they are looked through after that, and if nothing was done,
+just that is written down, with the next attempt and its key. Never a fresh key without such a record.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ from server.checkout.metrics import Counts, Uncounted
 from server.checkout.ports import Gateway, Leases, Orders
 from server.checkout.settle import Settler, answer_of, attempt_of
 from server.payments.outcomes import (
+    STORED_ERROR,
     ActionNeeded,
     Authorized,
+    Cancelled,
     ChargeOutcome,
     Declined,
+    NotCancellable,
     Paid,
     PaymentError,
+    PaymentView,
+    ProviderUnavailable,
     RateLimited,
     Unknown,
     outcome_of,
@@ -31,6 +38,7 @@ from server.shop.settlement import AttemptState
 
 _LOG = logging.getLogger("hawker.checkout.charge")
 _CHARGEABLE = frozenset({AttemptState.READY, AttemptState.LEASED, AttemptState.UNKNOWN})
+_UNCONFIRMED = Unknown("unconfirmed")
 _OUTCOMES = {
     Paid: "paid",
     Authorized: "authorized",
@@ -61,11 +69,20 @@ class Charger:
 
     async def charge(self, order_id: OrderId, attempt: int) -> None:
         """Charge an attempt whose lease the caller has, and settle. Raises nothing of the provider's."""
+        following: int | None = attempt
+        while following is not None:  # bounded by changes.MOST_PROVIDER_ERRORS
+            following = await self._charge(order_id, following)
+
+    async def _charge(self, order_id: OrderId, attempt: int) -> int | None:
+        """The attempt that comes instead of one that came to nothing."""
         order = await self._orders.get(order_id)
         record = order.attempt(attempt) if order else None
         if order is None or record is None or record.state not in _CHARGEABLE:
-            return
+            return None
         outcome = await self._outcome(order, record)
+        if outcome is None:
+            _LOG.warning("charge_came_to_nothing", extra={"order_id": order_id, "attempt": attempt})
+            return await self._settler.spent(order_id, attempt)
         self._counts.charge(_OUTCOMES[type(outcome)])
         answer = answer_of(outcome)
         if answer is not None:
@@ -74,17 +91,23 @@ class Charger:
             tried = not isinstance(outcome, RateLimited)
             await self._leases.put_off(order_id, attempt, _delay_s(record, outcome), tried=tried)
             _LOG.info("charge_undecided", extra={"order_id": order_id, "outcome": type(outcome).__name__})
+        return None
 
-    async def _outcome(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome:
+    async def _outcome(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome | None:
+        """None: nothing was taken, and under this attempt's key nothing ever will be."""
         if record.amount_minor == 0:  # a gift: the provider takes no empty payments
             return Paid(f"free:{order.id}", 0)
         try:
             if record.tries >= _LOOK_FIRST_TRIES or record.age_s > KEY_TRUSTED_S:
                 found = await self._look_up(order, record)
-                if found is not None:
-                    return found
+                if found is not None and (known := outcome_of(found)) != _UNCONFIRMED:
+                    return known
+            outcome = await self._send(order, record)
+            return await self._after_all(order, record) if outcome == Unknown(STORED_ERROR) else outcome
         except PaymentError as error:
             return Unknown(error.code)
+
+    async def _send(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome:
         return await self._gateway.charge(
             order_id=order.id,
             amount_minor=record.amount_minor,
@@ -96,14 +119,34 @@ class Charger:
             metadata={"attempt": str(record.attempt)},
         )
 
-    async def _look_up(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome | None:
-        """What became of the attempt, from the customer's payments. None: it never reached the provider."""
+    async def _after_all(self, order: OrderRecord, record: AttemptRecord) -> ChargeOutcome | None:
+        """What the request did that ended in a stored 500. A payment that it left unconfirmed is ended."""
+        found = await self._look_up(order, record)
+        if found is None or found.status == "canceled":
+            return None
+        outcome = outcome_of(found)
+        if outcome != _UNCONFIRMED:
+            return outcome
+        match await self._gateway.cancel(found.id):
+            case Cancelled():
+                return None
+            case NotCancellable():
+                return outcome_of(await self._gateway.retrieve(found.id))
+            case undecided:
+                return undecided
+
+    async def _look_up(self, order: OrderRecord, record: AttemptRecord) -> PaymentView | None:
+        """The attempt's payment, among the customer's. None: it never reached the provider."""
         since = self._wall_clock() - record.age_s - _CLOCKS_DIFFER_S
         views = await self._gateway.list_for_customer(record.customer_ref, since)
         for view in views.payments:
             if view.order_id == order.id and attempt_of(view) == record.attempt:
-                return outcome_of(view)
-        return None if views.complete else Unknown("too_many_payments")
+                return view
+        if not views.complete:
+            raise ProviderUnavailable(
+                "too_many_payments", "the customer has more payments than are looked at"
+            )
+        return None
 
 
 def _delay_s(record: AttemptRecord, outcome: ChargeOutcome) -> float:

@@ -22,6 +22,7 @@ from server.payments.outcomes import (
     PaymentView,
     PaymentViews,
     RefundOutcome,
+    RefundView,
 )
 from server.shop.allocation import Decision
 from server.shop.gate import GateAnswer, GateView, StockRow, StockSet, StockTruth
@@ -179,15 +180,22 @@ class Gateway(Protocol):
 
     async def retrieve(self, payment_intent: str) -> PaymentView: ...
 
-    async def cancel(self, payment_intent: str, idempotency_key: str) -> CancelOutcome: ...
+    async def cancel(self, payment_intent: str) -> CancelOutcome: ...
 
     async def list_for_customer(
         self, customer: str, created_after: float, at_most: int = 1_000
     ) -> PaymentViews: ...
 
     async def refund(
-        self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None
+        self,
+        payment_intent: str,
+        amount_minor: int | None,
+        idempotency_key: str,
+        *,
+        refund_id: str | None = None,
     ) -> RefundOutcome: ...
+
+    async def list_refunds(self, payment_intent: str, at_most: int = 1_000) -> tuple[RefundView, ...]: ...
 
     async def refund_status(self, refund: str) -> str: ...
 

@@ -7,6 +7,7 @@ it here; under the order's row lock it is decided and written once.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from server.checkout.ports import Gate, GateDown, Gateway, Orders
 from server.payments.outcomes import (
@@ -26,7 +27,7 @@ from server.payments.outcomes import (
 from server.shop import changes, settlement
 from server.shop.ids import OrderId, ShopId, canonical
 from server.shop.orders import OrderState
-from server.shop.record import NOTHING, OrderRecord
+from server.shop.record import NOTHING, Change, OrderRecord
 
 _LOG = logging.getLogger("hawker.checkout.settle")
 ACTION_DEADLINE_S = 600.0
@@ -57,16 +58,30 @@ class Settler:
 
     async def settle(self, order_id: OrderId, attempt: int, answer: settlement.Answer) -> bool:
         """Write what a definite answer about an attempt means. False: it was no news. Safe to repeat."""
+        change = await self._write(
+            order_id, lambda order: changes.settled(order, attempt, answer, self._action_deadline_s)
+        )
+        return change != NOTHING
+
+    async def spent(self, order_id: OrderId, attempt: int) -> int | None:
+        """The provider failed at an attempt, took nothing, and never will under its key. Safe to repeat.
+
+        The number of the attempt that comes instead, which this process has been leased; None: there is none.
+        """
+        change = await self._write(order_id, lambda order: changes.spent(order, attempt))
+        return change.new_attempt.attempt if change.new_attempt else None
+
+    async def _write(self, order_id: OrderId, decide: Callable[[OrderRecord], Change]) -> Change:
         async with self._orders.locked(order_id) as locked:
             if locked is None:
                 _LOG.error("payment_without_order", extra={"order_id": order_id})
-                return False
-            change = changes.settled(locked.record, attempt, answer, self._action_deadline_s)
+                return NOTHING
+            change = decide(locked.record)
             if change != NOTHING:
                 await locked.write(change)
         if change.state is not None:
             await self.tell_gate(locked.record, change.state)
-        return change != NOTHING
+        return change
 
     async def payment(self, payment: PaymentView) -> bool:
         """Settle by a payment intent just retrieved. False: not ours, undecided, or no news.
@@ -93,7 +108,7 @@ class Settler:
         attempt = order.attempt(attempt_of(payment)) if order else None
         if attempt is None or attempt.state not in settlement.ATTEMPT_OPEN:
             return declined
-        match await self._gateway.cancel(payment.id, f"cancel:declined:{payment.id}"):
+        match await self._gateway.cancel(payment.id):
             case Cancelled():
                 return declined
             case NotCancellable():

@@ -12,7 +12,16 @@ from server.checkout.buyer import Buyer
 from server.checkout.charge import Charger
 from server.checkout.ports import Gate, GateDown, Gateway, Orders
 from server.checkout.settle import Settler
-from server.payments.outcomes import PaymentError, ProviderRefused, RateLimited, Refunded, RefundRefused
+from server.payments.outcomes import (
+    STORED_ERROR,
+    PaymentError,
+    ProviderRefused,
+    RateLimited,
+    Refunded,
+    RefundOutcome,
+    RefundRefused,
+    Unknown,
+)
 from server.payments.webhooks import event_from
 from server.shop.changes import refund_done
 from server.shop.ids import OrderId, ShopId
@@ -121,8 +130,16 @@ class WebhookInbox:
             _LOG.critical("refund_came_back", extra={"refund": refund, "status": status})
 
 
+def _again_s(due: DueRefund) -> float:
+    return min(0.5 * 2.0 ** min(due.tries, 10), 300.0)
+
+
 class Refunds:
-    """Carries refunds out, each under a key of its own: however often it is sent, money goes back once."""
+    """Carries refunds out, each under a key of its own: however often it is sent, money goes back once.
+
+    From the second time on, the payment's refunds are looked through first: the provider may have forgotten
+    the key, or repeat a 500 under it. Another key is used once it is on record that this one did nothing.
+    """
 
     def __init__(
         self, store: PaymentStore, orders: Orders, gateway: Gateway, gate: Gate, *, limit: int = 32
@@ -134,9 +151,14 @@ class Refunds:
         return await _all(self._refund, await self._store.due_refunds(self._limit))
 
     async def _refund(self, due: DueRefund) -> None:
-        outcome = await self._gateway.refund(due.payment_intent_ref, due.amount_minor, due.idempotency_key)
+        try:
+            outcome = await self._outcome(due)
+        except PaymentError as error:
+            outcome = Unknown(error.code)
         match outcome:
-            case Refunded(status="failed"):
+            case None:
+                await self._store.refund_spent(due, _again_s(due))
+            case Refunded(status="failed" | "canceled"):
                 await self._store.refund_failed(due, "failed", "The bank refused the refund.")
             case Refunded():
                 await self._done(due, outcome.refund)
@@ -145,7 +167,23 @@ class Refunds:
             case RateLimited():
                 await self._store.refund_put_off(due.id, max(outcome.retry_after_s, 0.2))
             case _:
-                await self._store.refund_put_off(due.id, min(0.5 * 2.0 ** min(due.tries, 10), 300.0))
+                await self._store.refund_put_off(due.id, _again_s(due))
+
+    async def _outcome(self, due: DueRefund) -> RefundOutcome | None:
+        """None: nothing went back, and under this key nothing ever will."""
+        if due.tries > 1 and (found := await self._look_up(due)):
+            return found
+        outcome = await self._gateway.refund(
+            due.payment_intent_ref, due.amount_minor, due.idempotency_key, refund_id=due.id
+        )
+        return await self._look_up(due) if outcome == Unknown(STORED_ERROR) else outcome
+
+    async def _look_up(self, due: DueRefund) -> Refunded | None:
+        """This refund, among those of its payment."""
+        for view in await self._gateway.list_refunds(due.payment_intent_ref):
+            if view.refund_id == due.id:
+                return Refunded(view.id, view.amount_minor, view.status)
+        return None
 
     async def _done(self, due: DueRefund, refund_ref: str) -> None:
         async with self._orders.locked(OrderId(due.order_id)) as locked:

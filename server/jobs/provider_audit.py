@@ -35,7 +35,7 @@ class PaymentSource(Protocol):
 
     async def retrieve(self, payment_intent: str) -> PaymentView: ...
 
-    async def cancel(self, payment_intent: str, idempotency_key: str) -> CancelOutcome: ...
+    async def cancel(self, payment_intent: str) -> CancelOutcome: ...
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class ProviderAudit:
             case Remedy.SETTLE:
                 await self._settle(payment)
             case Remedy.CANCEL:
-                await self._source.cancel(payment.id, f"cancel:audit:{payment.id}")
+                await self._source.cancel(payment.id)
             case None:
                 return False
         now = await self._source.retrieve(payment.id)

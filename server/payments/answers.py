@@ -9,6 +9,7 @@ import aiohttp
 import stripe
 
 from server.payments.outcomes import (
+    STORED_ERROR,
     CardView,
     ChargeOutcome,
     Declined,
@@ -18,6 +19,7 @@ from server.payments.outcomes import (
     ProviderRefused,
     ProviderUnavailable,
     RateLimited,
+    RefundView,
     SetupIntentView,
     Unknown,
     outcome_of,
@@ -62,7 +64,7 @@ def failure_of(error: Exception) -> Failure:
         case aiohttp.ClientError() | OSError():
             return Unknown("connection_lost")
         case stripe.StripeError():
-            return Unknown(_unknown_reason(error.http_status))
+            return Unknown(_unknown_reason(error))
         case _:
             _LOG.error("payment_answer_unreadable", exc_info=error)
             return Unknown("unexpected_answer")
@@ -73,10 +75,13 @@ def _is_verdict(error: stripe.StripeError) -> bool:
     return error.http_status in (400, 402) or error.code == "resource_missing"
 
 
-def _unknown_reason(status: int | None) -> str:
+def _unknown_reason(error: stripe.StripeError) -> str:
+    status = error.http_status or 0
     if status == 409:
         return "key_in_use"
-    return "provider_error" if status is not None and status >= 500 else "unexpected_answer"
+    if status < 500:
+        return "unexpected_answer"
+    return STORED_ERROR if _header(error.headers, "idempotent-replayed") == "true" else "provider_error"
 
 
 def _refused(error: stripe.CardError | stripe.InvalidRequestError) -> Refused:
@@ -91,10 +96,12 @@ def _refused(error: stripe.CardError | stripe.InvalidRequestError) -> Refused:
 
 
 def _retry_after_s(headers: Mapping[str, str] | None) -> float:
-    for name, value in (headers or {}).items():
-        if name.lower() == "retry-after" and value.isascii() and value.isdigit():
-            return min(float(value), 60.0)
-    return _RETRY_AFTER_S
+    value = _header(headers, "retry-after")
+    return min(float(value), 60.0) if value.isascii() and value.isdigit() else _RETRY_AFTER_S
+
+
+def _header(headers: Mapping[str, str] | None, wanted: str) -> str:
+    return next((value for name, value in (headers or {}).items() if name.lower() == wanted), "")
 
 
 def charge_outcome(answer: Mapping[str, Any] | Failure) -> ChargeOutcome:
@@ -165,6 +172,12 @@ def payment_view(intent: Mapping[str, Any]) -> PaymentView:
         failure_message=error.get("message"),
         client_secret=intent.get("client_secret") or "",
     )
+
+
+def refund_view(refund: Mapping[str, Any]) -> RefundView:
+    """From a Refund."""
+    ours = (refund.get("metadata") or {}).get("refund")
+    return RefundView(refund["id"], ours, refund["amount"], refund["status"])
 
 
 def setup_view(intent: Mapping[str, Any]) -> SetupIntentView:

@@ -21,6 +21,7 @@ from server.payments.answers import (
     error_of,
     failure_of,
     payment_view,
+    refund_view,
     setup_view,
 )
 from server.payments.outcomes import (
@@ -36,6 +37,7 @@ from server.payments.outcomes import (
     Refunded,
     RefundOutcome,
     RefundRefused,
+    RefundView,
     SetupIntentView,
     Unknown,
 )
@@ -173,12 +175,12 @@ class StripeGateway:
             )
         )
 
-    async def cancel(self, payment_intent: str, idempotency_key: str) -> CancelOutcome:
-        """End an intent that has not been paid. Cancelled already counts as Cancelled."""
-        options = _key(idempotency_key)
-        answer = await self._ask(
-            lambda api: api.v1.payment_intents.cancel_async(payment_intent, None, options)
-        )
+    async def cancel(self, payment_intent: str) -> CancelOutcome:
+        """End an intent that has not been paid. Cancelled already counts as Cancelled.
+
+        Twice is once without a key of ours, under which Stripe would repeat a 500 for a day.
+        """
+        answer = await self._ask(lambda api: api.v1.payment_intents.cancel_async(payment_intent))
         match answer:
             case Refused(intent=None):
                 return Unknown("unexpected_answer")
@@ -224,12 +226,20 @@ class StripeGateway:
             params["starting_after"] = answer["data"][-1]["id"]
 
     async def refund(
-        self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None
+        self,
+        payment_intent: str,
+        amount_minor: int | None,
+        idempotency_key: str,
+        *,
+        refund_id: str | None = None,
     ) -> RefundOutcome:
-        """Give back part, or with None all that is left. Stripe never gives back more than was taken."""
+        """Give back part, or with None all that is left. Stripe never gives back more than was taken.
+
+        Our own id of it is `metadata.refund` at Stripe.
+        """
         params: dict[str, Any] = {"payment_intent": payment_intent}
         params |= {"amount": amount_minor} if amount_minor is not None else {}
-        params |= {"reason": reason} if reason else {}
+        params |= {"metadata": {"refund": refund_id}} if refund_id else {}
         options = _key(idempotency_key)
         answer = await self._ask(lambda api: api.v1.refunds.create_async(cast(Any, params), options))
         match answer:
@@ -239,6 +249,16 @@ class StripeGateway:
                 return answer
             case _:
                 return Refunded(answer["id"], answer["amount"], answer["status"])
+
+    async def list_refunds(self, payment_intent: str, at_most: int = 1_000) -> tuple[RefundView, ...]:
+        """A payment's refunds, newest first. Sees its own writes. Past `at_most`: ProviderRefused."""
+        params = {"payment_intent": payment_intent}
+        found, complete = await self._pages(
+            lambda api, page: api.v1.refunds.list_async(cast(Any, params | page)), 0, at_most
+        )
+        if not complete:
+            raise error_of(Refused("too_many_refunds", None, f"more than {at_most} refunds of one payment"))
+        return tuple(map(refund_view, found))
 
     async def refund_status(self, refund: str) -> str:
         """How a refund went in the end: `succeeded`, `pending`, `failed`, `canceled`, `requires_action`."""

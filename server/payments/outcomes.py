@@ -4,12 +4,17 @@ only on a definite answer; all else is `Unknown` (or `RateLimited`) and is asked
     Paid, Authorized    definite: money moved, or is held for us
     Declined            definite: no money moved, and none will for this attempt
     ActionNeeded        the buyer must authenticate; cancel the intent to end it
-    Unknown             anything may have happened: replay the same key (< 24 h), later look the intent up
+    Unknown             anything may have happened: replay the same key (< 24 h), later look the intent up.
+                        `stored_error`: the key answers no better any more, so look it up at once
     RateLimited         this request did nothing, but an earlier one under the key may have: replay it later
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+# The request under this key ended in a 500 that Stripe keeps: for a day the key says nothing else and does
+# nothing more. What it did before it failed is for a list to say (docs.stripe.com/error-low-level).
+STORED_ERROR = "stored_error"
 
 
 class PaymentError(Exception):
@@ -76,8 +81,8 @@ class ActionNeeded:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """`reason`: timeout, connection_lost, provider_error, key_in_use, key_reused, not_authorized, processing,
-    unconfirmed, unexpected_answer."""
+    """`reason`: timeout, connection_lost, provider_error, stored_error, key_in_use, key_reused,
+    not_authorized, processing, unconfirmed, unexpected_answer."""
 
     reason: str
 
@@ -124,6 +129,16 @@ class RefundRefused:
 
 
 RefundOutcome = Refunded | RefundRefused | Unknown | RateLimited
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """A refund as it is now; `refund_id` is our own, where it has one."""
+
+    id: str
+    refund_id: str | None
+    amount_minor: int
+    status: str
 
 
 @dataclass(frozen=True, slots=True)

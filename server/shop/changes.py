@@ -15,6 +15,7 @@ from server.shop.record import (
     RefundRecord,
 )
 from server.shop.settlement import (
+    ATTEMPT_OPEN,
     ActionNeeded,
     Answer,
     AttemptState,
@@ -27,6 +28,8 @@ from server.shop.settlement import (
 from server.shop.stock import Movement
 
 WINNER_CONFIRMS_S = 120.0
+PROVIDER_ERROR = "provider_error"
+MOST_PROVIDER_ERRORS = 3  # in an order's life; then it is declined
 
 
 class NotPossible(Exception):
@@ -152,6 +155,34 @@ def _purchases(order: OrderRecord) -> list[News]:
         )
         for line in order.lines
     ]
+
+
+def spent(order: OrderRecord, attempt: int) -> Change:
+    """The provider failed at an attempt, took nothing, and its key will never say more: written down as a
+    definite failure together with the attempt that comes instead, with a key of its own. The order stays as
+    it is, its stock held, until that has happened too often.
+    """
+    known = order.attempt(attempt)
+    if known is None or known.state not in ATTEMPT_OPEN:
+        return NOTHING
+    errors = 1 + sum(a.failure_code == PROVIDER_ERROR for a in order.attempts)
+    waited_for = order.state is OrderState.CHARGING and attempt == order.newest.attempt
+    if errors >= MOST_PROVIDER_ERRORS or not waited_for:
+        return settled(order, attempt, Declined(PROVIDER_ERROR, "The payment provider had a fault."), 0.0)
+    instead = NewAttempt(
+        attempt + 1,
+        known.customer_ref,
+        known.payment_method_ref,
+        known.amount_minor,
+        card_id=None,
+        off_session=known.off_session,
+    )
+    return Change(
+        event="charge_repeated",
+        detail={"attempt": instead.attempt, "code": PROVIDER_ERROR},
+        attempt=AttemptChange(attempt, AttemptState.DECLINED, failure_code=PROVIDER_ERROR),
+        new_attempt=instead,
+    )
 
 
 def retried(order: OrderRecord, customer_ref: str, payment_method_ref: str, card_id: str) -> Change:

@@ -34,6 +34,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     payment_intent_ref: str | None = None
     client_secret: str | None = None
     off_session: bool = False
+    failure_code: str | None = None
 
 
 class RefundRecord(msgspec.Struct, frozen=True):
@@ -96,11 +97,14 @@ class AttemptChange:
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
+    """`card_id` None: the card the order already has."""
+
     attempt: int
     customer_ref: str
     payment_method_ref: str
     amount_minor: int
-    card_id: str
+    card_id: str | None
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,8 @@ WHERE order_id = $1 AND attempt = $2
 
 _NEW_ATTEMPT = """
 INSERT INTO payment_attempts (order_id, attempt, idempotency_key, customer_ref, payment_method_ref,
-                              amount_minor, state, lease_owner, lease_until)
-VALUES ($1, $2, $3, $4, $5, $6, 'leased', $7, now() + make_interval(secs => $8))
+                              amount_minor, state, lease_owner, lease_until, off_session)
+VALUES ($1, $2, $3, $4, $5, $6, 'leased', $7, now() + make_interval(secs => $8), $9)
 """
 
 _REFUND = """
@@ -190,6 +190,7 @@ class LockedOrder:
             new.amount_minor,
             self.owner,
             self.lease_s,
+            new.off_session,
         )
 
     async def _write_refund(self, refund: NewRefund) -> None:

@@ -51,7 +51,13 @@ _DUE_REFUNDS = """
 UPDATE refunds SET tries = tries + 1, due_at = now() + make_interval(secs => $1)
 WHERE id IN (SELECT id FROM refunds WHERE state = 'queued' AND due_at < now()
              ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id::text, order_id::text, payment_intent_ref, amount_minor, idempotency_key, reason, tries
+RETURNING id::text, order_id::text, payment_intent_ref, amount_minor,
+          idempotency_key || CASE WHEN repeats > 0 THEN ':' || repeats + 1 ELSE '' END, tries, repeats
+"""
+
+_SPENT = """
+UPDATE refunds SET repeats = repeats + 1, due_at = now() + make_interval(secs => $3)
+WHERE id = $1 AND state = 'queued' AND repeats = $2 RETURNING 1
 """
 
 _CAME_BACK = """
@@ -84,13 +90,15 @@ RETURNING event_id
 
 @dataclass(frozen=True, slots=True)
 class DueRefund:
+    """`tries` counts this one. `idempotency_key` is another one after each of the `repeats`."""
+
     id: str
     order_id: str
     payment_intent_ref: str
     amount_minor: int
     idempotency_key: str
-    reason: str
     tries: int
+    repeats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,17 @@ class PaymentStore:
                 refund.order_id,
                 {"amount_minor": refund.amount_minor, "code": code, "message": message},
             )
+
+    async def refund_spent(self, refund: DueRefund, delay_s: float) -> None:
+        """The provider failed, and did nothing under this key: that is kept, with what makes the next key."""
+        async with self._database.transaction() as connection:
+            began = await connection.fetchval(_SPENT, refund.id, refund.repeats, delay_s)
+            if began:
+                await connection.execute(
+                    "INSERT INTO order_events (order_id, kind, detail) VALUES ($1, 'refund_repeated', $2)",
+                    refund.order_id,
+                    {"amount_minor": refund.amount_minor, "code": "provider_error", "refund": refund.id},
+                )
 
     async def refund_came_back(self, refund_ref: str, why: str) -> bool:
         """The bank sent a refund back; the order's history says so, once. False: known, or not ours."""

@@ -12,7 +12,7 @@ SELECT json_build_object(
                  'idempotency_key', a.idempotency_key, 'customer_ref', a.customer_ref,
                  'payment_method_ref', a.payment_method_ref, 'amount_minor', a.amount_minor, 'tries', a.tries,
                  'age_s', extract(epoch FROM now() - a.created_at), 'client_secret', a.client_secret,
-                 'off_session', a.off_session,
+                 'off_session', a.off_session, 'failure_code', a.failure_code,
                  'payment_intent_ref', a.payment_intent_ref) ORDER BY a.attempt)
                FROM payment_attempts a WHERE a.order_id = o.id),
   'refunds', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'amount_minor', r.amount_minor,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from server.payments.outcomes import (
+    STORED_ERROR,
     ActionNeeded,
     Cancelled,
     CancelOutcome,
@@ -20,6 +21,7 @@ from server.payments.outcomes import (
     Refunded,
     RefundOutcome,
     RefundRefused,
+    RefundView,
     Unknown,
 )
 
@@ -41,7 +43,8 @@ class ScriptedProvider:
     payment.
 
     `cards` says how a payment method answers: paid, declined or action. `lose` and `refuse`: how many of the
-    next replies are lost after, or before, the provider acted.
+    next replies are lost after, or before, the provider acted. `fail` and `fail_after`: how many of the next
+    new keys meet a 500 before, or after, it acted; the key then answers nothing else.
     """
 
     cards: dict[str, str] = field(default_factory=dict)
@@ -49,6 +52,10 @@ class ScriptedProvider:
     replies: dict[str, Any] = field(default_factory=dict)
     lose: int = 0
     refuse: int = 0
+    fail: int = 0
+    fail_after: int = 0
+    errors: set[str] = field(default_factory=set)
+    refunds: dict[str, RefundView] = field(default_factory=dict)
     charges: int = 0
     delay_s: float = 0.0
 
@@ -70,17 +77,30 @@ class ScriptedProvider:
         if self.refuse:
             self.refuse -= 1
             return Unknown("connection_lost")
+        if idempotency_key in self.errors:
+            return Unknown(STORED_ERROR)
+        if idempotency_key not in self.replies and self._fails("fail", idempotency_key):
+            return Unknown("provider_error")
         if idempotency_key not in self.replies:
             status = self.cards.get(payment_method, "paid")
             made = Intent(f"pi_{len(self.intents)}", order_id, amount_minor, status, customer, {})
             made.metadata = {**(metadata or {}), "order": order_id}
             self.intents[made.id] = made
             self.replies[idempotency_key] = self._outcome(made)
+            if self._fails("fail_after", idempotency_key):
+                return Unknown("provider_error")
         if self.lose:
             self.lose -= 1
             return Unknown("timeout")
         reply: ChargeOutcome = self.replies[idempotency_key]
         return reply
+
+    def _fails(self, name: str, key: str) -> bool:
+        left: int = getattr(self, name)
+        if left:
+            setattr(self, name, left - 1)
+            self.errors.add(key)
+        return left > 0
 
     def _outcome(self, intent: Intent) -> ChargeOutcome:
         match intent.status:
@@ -102,6 +122,7 @@ class ScriptedProvider:
             "action": "requires_action",
             "cancelled": "canceled",
             "declined": "requires_payment_method",
+            "unconfirmed": "requires_confirmation",
         }[i.status]
         failed = "card_declined" if i.status == "declined" else None
         return PaymentView(
@@ -124,7 +145,7 @@ class ScriptedProvider:
             client_secret=f"{i.id}_secret",
         )
 
-    async def cancel(self, payment_intent: str, idempotency_key: str) -> CancelOutcome:
+    async def cancel(self, payment_intent: str) -> CancelOutcome:
         intent = self.intents[payment_intent]
         if intent.status == "paid":
             return NotCancellable(intent.id, "succeeded")
@@ -138,20 +159,36 @@ class ScriptedProvider:
         return PaymentViews(tuple(found), True)
 
     async def refund(
-        self, payment_intent: str, amount_minor: int | None, idempotency_key: str, reason: str | None = None
+        self,
+        payment_intent: str,
+        amount_minor: int | None,
+        idempotency_key: str,
+        *,
+        refund_id: str | None = None,
     ) -> RefundOutcome:
         intent = self.intents[payment_intent]
+        if idempotency_key in self.errors:
+            return Unknown(STORED_ERROR)
+        if idempotency_key not in self.replies and self._fails("fail", idempotency_key):
+            return Unknown("provider_error")
         if idempotency_key not in self.replies:
             amount = amount_minor or intent.amount - intent.refunded
             if intent.refunded + amount > intent.amount:
                 return RefundRefused("charge_already_refunded", "More than is left.")
             intent.refunded += amount
-            self.replies[idempotency_key] = Refunded(f"re_{len(self.replies)}", amount, "succeeded")
+            made = Refunded(f"re_{len(self.replies)}", amount, "succeeded")
+            self.replies[idempotency_key] = made
+            self.refunds[made.refund] = RefundView(made.refund, refund_id, amount, "succeeded")
+            if self._fails("fail_after", idempotency_key):
+                return Unknown("provider_error")
         if self.lose:
             self.lose -= 1
             return Unknown("timeout")
         reply: RefundOutcome = self.replies[idempotency_key]
         return reply
+
+    async def list_refunds(self, payment_intent: str, at_most: int = 1_000) -> tuple[RefundView, ...]:
+        return tuple(self.refunds.values())
 
     async def refund_status(self, refund: str) -> str:
         return "succeeded"

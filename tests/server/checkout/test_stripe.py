@@ -82,7 +82,7 @@ async def test_a_death_after_the_cancelling_is_still_a_decline(paying: Paying) -
     view = await shop.tap.buy(wish)
     await paying.bank_says("refuse", view)
     intent = view.client_secret.split("_secret")[0]
-    await paying.gateway.cancel(intent, f"cancel:declined:{intent}")
+    await paying.gateway.cancel(intent)
     await shop.settler.payment(await paying.gateway.retrieve(intent))
     assert await world.state(wish.order_id) == "declined"
 

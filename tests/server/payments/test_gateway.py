@@ -86,7 +86,7 @@ async def test_action_needed_then_refused(provider: Provider) -> None:
     assert isinstance(refused, Declined)
     assert (refused.code, refused.still_open) == ("payment_intent_authentication_failure", True)
     confirm = f"/v1/payment_intents/{asked.payment_intent}/confirm"
-    cancelled = await provider.gateway.cancel(asked.payment_intent, "close")
+    cancelled = await provider.gateway.cancel(asked.payment_intent)
     assert cancelled == Cancelled(asked.payment_intent)
     late = await provider.browser(confirm, client_secret=asked.client_secret, payment_method="pm_card_visa")
     assert late.json()["error"]["code"] == "payment_intent_unexpected_state"
@@ -114,13 +114,13 @@ async def test_authorised_then_captured_at_a_lower_price(provider: Provider) -> 
 
 async def test_a_cancel_that_comes_too_late_says_so(provider: Provider) -> None:
     asked = await charge(provider, payment_method="pm_card_authenticationRequired")
-    assert await provider.gateway.cancel(asked.payment_intent, "c1") == Cancelled(asked.payment_intent)
-    assert await provider.gateway.cancel(asked.payment_intent, "c2") == Cancelled(asked.payment_intent)
+    assert await provider.gateway.cancel(asked.payment_intent) == Cancelled(asked.payment_intent)
+    assert await provider.gateway.cancel(asked.payment_intent) == Cancelled(asked.payment_intent)
     paid = await charge(provider, key="order:2")
-    assert await provider.gateway.cancel(paid.payment_intent, "c3") == NotCancellable(
+    assert await provider.gateway.cancel(paid.payment_intent) == NotCancellable(
         paid.payment_intent, "succeeded"
     )
-    assert await provider.gateway.cancel("pi_none", "c4") == Unknown("unexpected_answer")
+    assert await provider.gateway.cancel("pi_none") == Unknown("unexpected_answer")
     ended = outcome_of(await provider.gateway.retrieve(asked.payment_intent))
     assert isinstance(ended, Declined)
     assert ended.code == "canceled"
@@ -166,6 +166,31 @@ async def test_a_lost_reply_is_answered_by_the_same_key(provider: Provider) -> N
     assert outcomes[:2] == [Unknown("connection_lost")] * 2
     assert isinstance(outcomes[2], Paid)
     assert [intent["id"] for intent in await provider.audit()] == [outcomes[2].payment_intent]
+
+
+@pytest.mark.parametrize("fault", ["server_error", "server_error_after"])
+async def test_a_stored_500_is_told_apart_and_looked_up(provider: Provider, fault: str) -> None:
+    customer = await provider.customer()
+    await provider.faults(once={fault: 1})
+    outcomes = [await charge(provider, customer=customer) for _ in range(3)]
+    assert outcomes == [Unknown("provider_error"), Unknown("stored_error"), Unknown("stored_error")]
+    found = await provider.gateway.list_for_customer(customer, created_after=0)
+    assert [payment.order_id for payment in found.payments] == ["order"] * (fault == "server_error_after")
+
+
+async def test_refunds_are_listed_with_our_ids(provider: Provider) -> None:
+    paid, other = await charge(provider), await charge(provider, key="order:2")
+    await provider.faults(once={"server_error_after": 1})
+    for number in (1, 2):
+        await provider.gateway.refund(
+            paid.payment_intent, 100 * number, f"rf:{number}", refund_id=f"r{number}"
+        )
+    found = await provider.gateway.list_refunds(paid.payment_intent)
+    assert [(refund.refund_id, refund.amount_minor) for refund in found] == [("r2", 200), ("r1", 100)]
+    assert {refund.status for refund in found} == {"succeeded"}
+    assert await provider.gateway.list_refunds(other.payment_intent) == ()
+    with pytest.raises(ProviderRefused, match="too_many_refunds"):
+        await provider.gateway.list_refunds(paid.payment_intent, at_most=1)
 
 
 async def test_no_answer_in_time_is_unknown_and_two_at_once_charge_once(provider: Provider) -> None:

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from server.shop.changes import NotPossible, fulfilled, refund_asked, refund_done, retried, settled
+from server.shop.changes import (
+    MOST_PROVIDER_ERRORS,
+    PROVIDER_ERROR,
+    NotPossible,
+    fulfilled,
+    refund_asked,
+    refund_done,
+    retried,
+    settled,
+    spent,
+)
 from server.shop.orders import OPEN, STEPS, OrderEvent, OrderState, step
 from server.shop.record import AttemptRecord, Change, LineRecord, OrderRecord, RefundRecord
 from server.shop.settlement import ActionNeeded, AttemptState, Cancelled, Declined, Paid
@@ -55,13 +65,15 @@ class Life(RuleBasedStateMachine):
         self.held, self.sold = 1, 0
         self.intent: str | None = None
         self.attempts = {1: AttemptState.LEASED}
+        self.failures: dict[int, str | None] = {}
         self.refunds: list[RefundRecord] = []
         self.refunded = 0
         self.money: dict[str, int] = {}  # what the provider took, less what it gave back
 
     def record(self) -> OrderRecord:
         attempts = [
-            AttemptRecord(n, state, f"k{n}", "cus", "pm", TOTAL, 0, 0.0) for n, state in self.attempts.items()
+            AttemptRecord(n, state, f"k{n}", "cus", "pm", TOTAL, 0, 0.0, failure_code=self.failures.get(n))
+            for n, state in self.attempts.items()
         ]
         return OrderRecord(
             id="o",
@@ -88,6 +100,7 @@ class Life(RuleBasedStateMachine):
         self.refunded = self.refunded if change.refunded_minor is None else change.refunded_minor
         if change.attempt:
             self.attempts[change.attempt.attempt] = change.attempt.state
+            self.failures[change.attempt.attempt] = change.attempt.failure_code
         if change.new_attempt:
             self.attempts[change.new_attempt.attempt] = AttemptState.LEASED
         if change.stock:
@@ -120,6 +133,15 @@ class Life(RuleBasedStateMachine):
     @rule(attempt=st.integers(0, 4))
     def cancelled(self, attempt: int) -> None:
         self.write(settled(self.record(), attempt, Cancelled(f"pi{attempt}"), 60))
+
+    @rule(attempt=st.integers(0, 4))
+    def came_to_nothing(self, attempt: int) -> None:
+        before, tried = self.state, len(self.attempts)
+        self.write(spent(self.record(), attempt))
+        again = len(self.attempts) - tried
+        assert again in (0, 1)
+        assert not again or (before, attempt) == (self.state, tried) == (OrderState.CHARGING, tried)
+        assert not again or list(self.failures.values()).count(PROVIDER_ERROR) < MOST_PROVIDER_ERRORS
 
     @precondition(lambda self: len(self.attempts) < 4)
     @rule()
