@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from server.auth import limits
 from server.checkout.answers import failure_message
-from server.payments.outcomes import PaymentError
+from server.payments.outcomes import STORED_ERROR, CustomerRef, PaymentError, ProviderUnavailable
 from server.problems import Problem
 from server.routes.operation import SIGNED_IN, Call, Operation, Reply
 from server.routes.schemas import Body, View
@@ -73,9 +73,19 @@ async def _customer(call: Call) -> str:
         known = await store.customer_of(db, user_id)
     if known:
         return known
-    made = await call.deps.cards.create_customer(user_id, call.person.email, f"customer:{user_id}")
+    made = await _made(call, f"customer:{user_id}")
     async with transaction(call.deps.pool) as db:
         return await store.keep_customer(db, user_id, made.id)
+
+
+async def _made(call: Call, key: str) -> CustomerRef:
+    """Under another key where this one repeats a stored 500: one customer too many costs nothing."""
+    try:
+        return await call.deps.cards.create_customer(call.person.user_id, call.person.email, key)
+    except ProviderUnavailable as error:
+        if error.code != STORED_ERROR:
+            raise
+    return await call.deps.cards.create_customer(call.person.user_id, call.person.email, f"{key}:{new_id()}")
 
 
 async def save(call: Call, body: SaveCard) -> Reply:

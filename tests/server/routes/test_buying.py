@@ -16,7 +16,7 @@ import uuid_utils
 from server.checkout.answers import failure_message
 from server.store.pool import transaction
 
-from .conftest import PUBLISHABLE, SIGNING, Web
+from .conftest import PUBLISHABLE, SECRET, SIGNING, Web
 from .test_catalogue import add_product
 from .test_staff import NOWHERE, plan
 
@@ -121,6 +121,17 @@ async def test_a_card_of_somebody_else_is_not_saved(paying_web: Web) -> None:
     assert stolen.json()["code"] == "card_refused"
     unknown = await eve.post("/api/me/cards", json={"setup_intent": "seti_unknown"})
     assert unknown.json()["code"] == "card_refused"
+
+
+async def test_a_stored_error_does_not_keep_a_buyer_without_cards_for_a_day(paying_web: Web) -> None:
+    buyer = await paying_web.signed_in()
+    async with httpx.AsyncClient(base_url=paying_web.provider_url, timeout=10) as provider:
+        plan = {"once": {"server_error": 1}, "only": ["/v1/customers"]}
+        set_up = await provider.post("/_faults", json=plan, headers={"Authorization": f"Bearer {SECRET}"})
+    assert set_up.status_code == 200
+    failed = await buyer.post("/api/me/cards/setup", json={})
+    assert (failed.status_code, failed.json()["code"]) == (503, "payment_unavailable")
+    assert (await save_card(paying_web, buyer))["last4"] == "4242"
 
 
 async def test_a_provider_that_does_not_answer_is_said(web: Web) -> None:
