@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -71,11 +72,13 @@ class RoomShop:
         self._database, self._tap, self._shopkeeper, self._now = Database(pool), tap, shopkeeper, now
         self._selling = selling
         self._shop_of: dict[str, ids.ShopId] = {}
+        self._asking = asyncio.Lock()
 
     async def seed(self, show_id: ShowId) -> RoomSeed:
         """Raises Refusal `no_such_show`."""
         async with self._connection() as connection:
             show = await _show(connection, show_id)
+            self._remember(show)
             run = [item.product_id for item in await shows.items(connection, show_id)]
             products = await catalogue.products(connection, run)
             pinned = await self._pinned_card(connection, show)
@@ -132,15 +135,20 @@ class RoomShop:
             raise _unavailable() from error
 
     async def _shop(self, show_id: str) -> ids.ShopId:
-        """A show never changes its shop, so that is asked once."""
-        known = self._shop_of.get(show_id)
-        if known is None:
+        """A show never changes its shop, so that is asked once; not by each of a crowd that taps at once."""
+        if (known := self._shop_of.get(show_id)) is not None:
+            return known
+        async with self._asking:
+            if (known := self._shop_of.get(show_id)) is not None:
+                return known
             async with self._connection() as connection:
-                known = ids.ShopId((await _show(connection, show_id)).shop_id)
-            if len(self._shop_of) >= _SHOPS_KEPT:
-                self._shop_of.clear()
-            self._shop_of[show_id] = known
-        return known
+                return self._remember(await _show(connection, show_id))
+
+    def _remember(self, show: shows.Show) -> ids.ShopId:
+        if len(self._shop_of) >= _SHOPS_KEPT:
+            self._shop_of.clear()
+        self._shop_of[show.id] = ids.ShopId(show.shop_id)
+        return self._shop_of[show.id]
 
     async def _pinned_card(self, connection: Connection, show: shows.Show) -> ProductCard | None:
         if show.pinned_product is None:
