@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from overlay.ports import Refusal
 from server.checkout.buyer import Buyer
-from server.checkout.charge import Charger
+from server.checkout.charge import KEY_TRUSTED_S, Charger
 from server.checkout.ports import Gate, GateDown, Gateway, Orders
 from server.checkout.settle import Settler
 from server.payments.outcomes import (
@@ -30,6 +30,7 @@ from server.store.payments import DueRefund, PaymentStore, Webhook
 
 _LOG = logging.getLogger("hawker.jobs.charges")
 AT_ONCE = 16
+_BLIND_TRIES = 2
 Item = TypeVar("Item")
 
 # What is worth a look at the payment it is about. Everything else is kept and marked as processed.
@@ -137,8 +138,9 @@ def _again_s(due: DueRefund) -> float:
 class Refunds:
     """Carries refunds out, each under a key of its own: however often it is sent, money goes back once.
 
-    From the second time on, the payment's refunds are looked through first: the provider may have forgotten
-    the key, or repeat a 500 under it. Another key is used once it is on record that this one did nothing.
+    After the second time, or where the provider may have forgotten the key, the payment's refunds are looked
+    through first. Where it repeats a stored 500, they are looked through after that, and another key is used
+    once it is on record that this one did nothing.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class Refunds:
             outcome = Unknown(error.code)
         match outcome:
             case None:
-                await self._store.refund_spent(due, _again_s(due))
+                await self._store.refund_spent(due)
             case Refunded(status="failed" | "canceled"):
                 await self._store.refund_failed(due, "failed", "The bank refused the refund.")
             case Refunded():
@@ -171,7 +173,8 @@ class Refunds:
 
     async def _outcome(self, due: DueRefund) -> RefundOutcome | None:
         """None: nothing went back, and under this key nothing ever will."""
-        if due.tries > 1 and (found := await self._look_up(due)):
+        look_first = due.tries > _BLIND_TRIES or due.age_s > KEY_TRUSTED_S
+        if look_first and (found := await self._look_up(due)):
             return found
         outcome = await self._gateway.refund(
             due.payment_intent_ref, due.amount_minor, due.idempotency_key, refund_id=due.id

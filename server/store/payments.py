@@ -52,11 +52,12 @@ UPDATE refunds SET tries = tries + 1, due_at = now() + make_interval(secs => $1)
 WHERE id IN (SELECT id FROM refunds WHERE state = 'queued' AND due_at < now()
              ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id::text, order_id::text, payment_intent_ref, amount_minor,
-          idempotency_key || CASE WHEN repeats > 0 THEN ':' || repeats + 1 ELSE '' END, tries, repeats
+          idempotency_key || CASE WHEN repeats > 0 THEN ':' || repeats + 1 ELSE '' END, tries, repeats,
+          extract(epoch FROM now() - created_at)::float8
 """
 
 _SPENT = """
-UPDATE refunds SET repeats = repeats + 1, due_at = now() + make_interval(secs => $3)
+UPDATE refunds SET repeats = repeats + 1, due_at = now()
 WHERE id = $1 AND state = 'queued' AND repeats = $2 RETURNING 1
 """
 
@@ -99,6 +100,7 @@ class DueRefund:
     idempotency_key: str
     tries: int
     repeats: int
+    age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +159,12 @@ class PaymentStore:
                 {"amount_minor": refund.amount_minor, "code": code, "message": message},
             )
 
-    async def refund_spent(self, refund: DueRefund, delay_s: float) -> None:
-        """The provider failed, and did nothing under this key: that is kept, with what makes the next key."""
+    async def refund_spent(self, refund: DueRefund) -> None:
+        """The provider failed, and did nothing under this key: kept, with what makes the next one. The
+        refund is due at once; if that fails, too, it waits.
+        """
         async with self._database.transaction() as connection:
-            began = await connection.fetchval(_SPENT, refund.id, refund.repeats, delay_s)
+            began = await connection.fetchval(_SPENT, refund.id, refund.repeats)
             if began:
                 await connection.execute(
                     "INSERT INTO order_events (order_id, kind, detail) VALUES ($1, 'refund_repeated', $2)",

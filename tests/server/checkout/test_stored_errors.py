@@ -203,6 +203,7 @@ async def test_a_refund_that_was_made_is_found_however_late(world: World) -> Non
     await refunds_due(world)
     world.provider.errors.clear()  # a day later the key is forgotten: sent again, it would give back twice
     world.provider.replies.clear()
+    await world.pool.execute("UPDATE refunds SET created_at = now() - interval '30 h'")
     await refunds_due(world)
     assert await world.pool.fetchval("SELECT state FROM refunds") == "done"
     assert world.provider.intents["pi_0"].refunded == 600
