@@ -16,6 +16,8 @@ from loadtests.rig import Rig
 RATES = {
     "reply_lost": 0.2,
     "rate_limited": 0.05,
+    "server_error": 0.05,
+    "server_error_after": 0.05,
     "webhook_drop": 0.2,
     "webhook_duplicate": 0.3,
     "webhook_reorder": 0.3,
