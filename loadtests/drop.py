@@ -102,18 +102,16 @@ async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
             await shop_rig.start(
                 Role("simulator", "simulator", ports["simulator"], ("loadtests.drop_simulator",))
             )
-            await shop_rig.start(*(_role(n, ports[n], overlays) for n in names[:-1]))
+            await shop_rig.start(*(_role(n, ports[n]) for n in names[:-1]))
             found = await _drop(shop_rig, shop, units, [ports[n] for n in names[:overlays]])
             gate = {"gate_ratio": round(ratio, 2), "gate_per_s": round(ours)}
             return {**found, **gate, "overlays": overlays, "cores": os.cpu_count()}
 
 
-def _role(name: str, port: int, overlays: int) -> Role:
-    """Production's, with its share of what the provider allows: those who sell get most of it. The worker
-    takes over what they have not begun when its lease runs out; then the provider's burst covers both."""
-    role = name.partition("-")[0]
-    share = {"overlay": 0.9 / overlays, "worker": 0.2, "web": 0.05}[role]
-    return Role(name, role, port, env=(("HAWKER_STRIPE_PER_S", str(int(PER_S * share))),))
+def _role(name: str, port: int) -> Role:
+    """Production's, which keep to what the provider allows by one line for all of them."""
+    env = (("HAWKER_STRIPE_PER_S", str(int(PER_S))),)
+    return Role(name, name.partition("-")[0], port, env=env)
 
 
 async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) -> dict[str, object]:

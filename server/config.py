@@ -316,8 +316,8 @@ class Settings:
         parse=_url("http", "https"),
     )
     stripe_per_s: int = _setting(
-        "Most requests a second that this process sends to Stripe. All processes together may send 100 in "
-        "live mode and 25 in test mode; with several overlays and workers divide that.",
+        "Most requests a second that all processes together send to Stripe, which allows 100 in live mode "
+        "and 25 in test mode. Leave something for what else uses the account.",
         default=0,
         parse=_whole(0, 10_000),
         shown_default="80 with live keys, 20 with test keys",

@@ -14,22 +14,25 @@ from server.payments.gateway import StripeGateway
 from server.payments.rate_limit import RateLimit
 from server.store.gate_link import Address, GateLink
 from server.store.pool import Pool
+from server.store.turns import SharedTurns
 
 _DRAIN_S = 8.0
-# A little below Stripe's own limits (docs.stripe.com, rate limits): several processes share them.
+# A little below Stripe's own limits (docs.stripe.com, rate limits).
 _LIVE, _TEST = RateLimit(per_s=80, burst=40), RateLimit(per_s=20, burst=10)
 _SIMULATED = RateLimit(per_s=400, burst=200)
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[StripeGateway]:
-    """Stripe, or the server that stands in for it."""
+async def open_gateway(settings: Settings, redis: Redis) -> AsyncIterator[StripeGateway]:
+    """Stripe, or the server that stands in for it, with one line to it for all processes."""
     live = "_live_" in settings.stripe_secret_key
     limit = _SIMULATED if settings.stripe_api_url else _LIVE if live else _TEST
     if settings.stripe_per_s:
         limit = RateLimit(per_s=settings.stripe_per_s, burst=max(1, settings.stripe_per_s // 2))
     gateway = StripeGateway(
-        settings.stripe_secret_key, base_url=settings.stripe_api_url or None, rate_limit=limit
+        settings.stripe_secret_key,
+        base_url=settings.stripe_api_url or None,
+        turns=SharedTurns(redis, settings.stripe_secret_key, limit),
     )
     try:
         yield gateway

@@ -47,7 +47,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     try:
         async with (
             open_pool(settings.database_url, max_size=settings.database_pool) as pool,
-            open_gateway(settings) as gateway,
+            open_gateway(settings, redis) as gateway,
             charging(pool, redis, gateway) as checkout,
         ):
             doorman = TicketDoorman(pool, Tickets(redis))

@@ -109,7 +109,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     try:
         async with (
             open_pool(settings.database_url, max_size=max(settings.database_pool, _POOL_LEAST)) as pool,
-            open_gateway(settings) as gateway,
+            open_gateway(settings, redis) as gateway,
             charging(pool, redis, gateway) as checkout,
             serving(about(registry, pool, redis), bound),
         ):

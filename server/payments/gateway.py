@@ -5,7 +5,6 @@ under the provider's rate limit, and either has an outcome (see `outcomes`) or r
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -41,7 +40,7 @@ from server.payments.outcomes import (
     SetupIntentView,
     Unknown,
 )
-from server.payments.rate_limit import RateLimit, TokenBucket
+from server.payments.rate_limit import Turns
 from server.payments.webhooks import Event, event_from
 
 # The package would write an id into the operator's home directory and send it with each call.
@@ -58,8 +57,8 @@ Work = Callable[[stripe.StripeClient], Awaitable[stripe.StripeObject]]
 class StripeGateway:
     """Speaks to Stripe through its own package; `base_url` None is Stripe, else where its stand-in listens.
 
-    `timeout_s` is each call's deadline. `rate_limit` spaces calls out; a call that would wait longer than its
-    `max_wait_s` is answered RateLimited (or raises ProviderBusy) at once. One event loop; `close` at the end.
+    `timeout_s` is each call's deadline. `turns` space calls out; a call that finds the line full is answered
+    RateLimited (or raises ProviderBusy) at once. One event loop; `close` at the end.
     """
 
     def __init__(
@@ -68,12 +67,10 @@ class StripeGateway:
         *,
         base_url: str | None = None,
         timeout_s: float = 15.0,
-        rate_limit: RateLimit | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        turns: Turns | None = None,
     ) -> None:
         self._secret_key, self._base_url, self._timeout_s = secret_key, base_url, timeout_s
-        self._bucket = TokenBucket(rate_limit) if rate_limit else None
-        self._clock = clock
+        self._turns = turns
         self._http: stripe.AIOHTTPClient | None = None
         self._client: stripe.StripeClient | None = None
 
@@ -321,10 +318,11 @@ class StripeGateway:
 
     async def _ask(self, work: Work) -> Answer | Failure:
         """One call, in its turn, with its deadline. Whatever goes wrong is a Failure, not an exception."""
-        wait_s = self._bucket.take(self._clock()) if self._bucket else 0.0
-        if wait_s is None:
-            return RateLimited(self._bucket.wait_s(self._clock()) if self._bucket else 0.0)
-        await asyncio.sleep(wait_s)
+        if self._turns is not None:
+            wait_s = await self._turns.take()
+            if wait_s is None:
+                return RateLimited(self._turns.wait_s())
+            await asyncio.sleep(wait_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return (await work(self._api())).to_dict()

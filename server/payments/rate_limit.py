@@ -1,6 +1,22 @@
-"""A token bucket over a clock that the caller reads: no clock and no waiting in here."""
+"""Turns to ask the provider. The bucket goes by a clock that its caller reads: no clock, no waiting in it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Turns(Protocol):
+    """Who may ask the provider when."""
+
+    async def take(self) -> float | None:
+        """Book a turn: the seconds until it, or None where the line is full and nothing was booked."""
+        ...
+
+    def wait_s(self) -> float:
+        """How long one who was turned away does well to wait, in seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +52,16 @@ class TokenBucket:
     def wait_s(self, now_s: float) -> float:
         """How long a request arriving now would have to wait."""
         return max(0.0, self._next_s - now_s)
+
+
+class OwnTurns:
+    """`Turns` of one process by itself."""
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
+        self._bucket, self._clock = TokenBucket(limit), clock
+
+    async def take(self) -> float | None:
+        return self._bucket.take(self._clock())
+
+    def wait_s(self) -> float:
+        return self._bucket.wait_s(self._clock())

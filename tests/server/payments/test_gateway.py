@@ -25,7 +25,7 @@ from server.payments.outcomes import (
     Unknown,
     outcome_of,
 )
-from server.payments.rate_limit import RateLimit
+from server.payments.rate_limit import OwnTurns, RateLimit
 
 from .conftest import SECRET, Provider
 
@@ -345,7 +345,7 @@ async def test_a_card_is_saved_shown_and_forgotten(provider: Provider) -> None:
 async def test_calls_are_spaced_under_the_limit_and_the_line_is_bounded(provider: Provider) -> None:
     now = 0.0
     gateway = StripeGateway(
-        SECRET, base_url=provider.url, rate_limit=RateLimit(1, burst=2, max_wait_s=0.5), clock=lambda: now
+        SECRET, base_url=provider.url, turns=OwnTurns(RateLimit(1, burst=2, max_wait_s=0.5), lambda: now)
     )
     for _ in range(2):
         with pytest.raises(ProviderRefused):

@@ -150,7 +150,7 @@ async def assembled(
     )
     await create_owner(pool, "Owner@example.com", "Grace Hopper", PASSWORD, passwords)
     images, log = Images(ObjectImages.open("", settings.data_dir)), ShowLog(redis)
-    async with open_gateway(settings) as gateway, charging(pool, redis, gateway) as checkout:
+    async with open_gateway(settings, redis) as gateway, charging(pool, redis, gateway) as checkout:
         deps = wire(
             settings,
             pool,
