@@ -53,34 +53,34 @@ bench: bench-fanout bench-join bench-viewers bench-latency bench-loss bench-show
 bench-show: $(BUILT) $(PAGES) chromium ## What a person feels on the running demo
 	$(BIN)/python -m loadtests.show $(ARGS)
 bench-fanout: $(BUILT) ## Sealing and sending one packet to many viewers
-	$(BIN)/python -m loadtests.fanout $(ARGS)
+	$(BIN)/python -m loadtests.relay.fanout $(ARGS)
 bench-join: $(BUILT) ## How fast viewers can join
-	$(BIN)/python -m loadtests.bench_join $(ARGS)
+	$(BIN)/python -m loadtests.relay.join $(ARGS)
 bench-viewers: $(BUILT) ## How many viewers a core serves
-	$(BIN)/python -m loadtests.bench_viewers $(ARGS)
+	$(BIN)/python -m loadtests.relay.crowd $(ARGS)
 .PHONY: bench-orders bench-drop bench-chaos
 bench: bench-orders bench-drop bench-chaos
 bench-orders: $(BUILT) ## Orders on one hot variant: in groups, against one a commit
-	$(BIN)/python -m loadtests.orders $(ARGS)
+	$(BIN)/python -m loadtests.commerce.orders $(ARGS)
 bench-drop: $(BUILT) redis-benchmark ## 10,000 buyers tap at once for 1,000 units
-	$(BIN)/python -m loadtests.drop $(ARGS)
+	$(BIN)/python -m loadtests.commerce.drop $(ARGS)
 bench-chaos: $(BUILT) ## Break everything while people buy, then read the books. SEEDS=N, ten otherwise
-	SEEDS=$(SEEDS) $(BIN)/python -m loadtests.chaos $(ARGS)
+	SEEDS=$(SEEDS) $(BIN)/python -m loadtests.commerce.chaos $(ARGS)
 bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass to glass
-	$(BIN)/python -m loadtests.latency $(ARGS)
+	$(BIN)/python -m loadtests.relay.latency $(ARGS)
 bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
-	$(BIN)/python -m loadtests.loss $(ARGS)
+	$(BIN)/python -m loadtests.relay.loss $(ARGS)
 
 .PHONY: fuzz soak
 fuzz: $(BUILT) ## 5 million malformed inputs to the relay, a show on air meanwhile. ARGS="--inputs N --seed S"
 	$(BIN)/python -m loadtests.fuzz $(ARGS)
 soak: $(BUILT) ## 30 minutes of viewers coming and going in every way: what is left behind? ARGS="--minutes N"
-	$(BIN)/python -m loadtests.soak $(ARGS)
+	$(BIN)/python -m loadtests.relay.soak $(ARGS)
 
 .PHONY: bench-auction
 bench: bench-auction
 bench-auction: $(BUILT) ## The last ten seconds of an auction with 500 bidders, an overlay and Valkey killed
-	$(BIN)/python -m loadtests.auction $(ARGS)
+	$(BIN)/python -m loadtests.commerce.auction $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Renew requirements.lock from pyproject.toml (UPGRADE=1: to the newest versions)

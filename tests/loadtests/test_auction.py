@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.auction import Kills, Told, late, winner_ok
-from loadtests.auction_bidders import Prices
+from loadtests.commerce.auction import Kills, Told, late, winner_ok
+from loadtests.commerce.auction_bidders import Prices
 
 
 def line(n: int, user: str, most: int, decided: float = 1.0) -> dict[str, Any]:

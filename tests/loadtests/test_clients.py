@@ -10,13 +10,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from loadtests.bench_viewers import publishing, wait_for_picture
-from loadtests.node import NoObserver, OpenAdmission, running_node
-from loadtests.peer import Identity
-from loadtests.publisher import Publisher
-from loadtests.signalling import RefusedError, post
-from loadtests.stream import Shape
-from loadtests.viewers import Crowd
+from loadtests.relay.crowd import publishing, wait_for_picture
+from loadtests.relay.node import NoObserver, OpenAdmission, running_node
+from loadtests.relay.peer import Identity
+from loadtests.relay.publisher import Publisher
+from loadtests.relay.signalling import RefusedError, post
+from loadtests.relay.stream import Shape
+from loadtests.relay.viewers import Crowd
 from stream.node import Node, NodeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -80,18 +80,18 @@ def last_line(*arguments: str) -> dict[str, object]:
 
 
 def test_bench_fanout_ends_with_its_figures() -> None:
-    figures = last_line("loadtests.fanout", "--viewers", "5", "--seconds", "0.3", "--json")
+    figures = last_line("loadtests.relay.fanout", "--viewers", "5", "--seconds", "0.3", "--json")
     assert {"viewers", "ratio", "us_per_packet", "sendmmsg_us_per_packet", "drops"} <= figures.keys()
     assert figures["drops"] == 0
 
 
 def test_the_commands_run_against_a_node() -> None:
     with running_node() as node:
-        published = last_line("loadtests.publisher", node.url("whip"), "--seconds", "1", "--json")
+        published = last_line("loadtests.relay.publisher", node.url("whip"), "--seconds", "1", "--json")
         with publishing(node.url("whip"), 100):
             wait_for_picture(node)
             viewers = last_line(
-                "loadtests.viewers", node.url("whep"), "--viewers", "3", "--seconds", "0.5", "--json"
+                "loadtests.relay.viewers", node.url("whep"), "--viewers", "3", "--seconds", "0.5", "--json"
             )
         used = node.used()
     assert published["frames"]

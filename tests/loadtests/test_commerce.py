@@ -6,9 +6,9 @@ import asyncio
 import random
 from typing import Any
 
-from loadtests.chaos import charged_twice
-from loadtests.chaos_faults import FAULTS
-from loadtests.drop_buyers import Member, masked
+from loadtests.commerce.chaos import charged_twice
+from loadtests.commerce.chaos_faults import FAULTS
+from loadtests.commerce.drop_buyers import Member, masked
 from overlay.fanout import framed
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import av
 import pytest
 
-from loadtests.clip import HEIGHT, WIDTH, ClipTrack, encode
-from loadtests.loss import IN_TIME_S, Recovery
-from loadtests.lossy import LossyPath
-from loadtests.stream import Shape, payload
+from loadtests.relay.clip import HEIGHT, WIDTH, ClipTrack, encode
+from loadtests.relay.loss import IN_TIME_S, Recovery
+from loadtests.relay.lossy import LossyPath
+from loadtests.relay.stream import Shape, payload
 
 ROOT = Path(__file__).parents[2]
 MEDIA, STUN = b"\x80" + bytes(99), b"\x00" + bytes(19)
@@ -163,7 +163,7 @@ def last_line(*arguments: str) -> dict[str, object]:
 
 @pytest.mark.browser
 def test_a_picture_survives_a_bad_network_on_either_leg() -> None:
-    figures = last_line("loadtests.loss", "--seconds", "4", "--json")
+    figures = last_line("loadtests.relay.loss", "--seconds", "4", "--json")
     assert figures["recovered"] > 0.95
     for leg in ("viewers_leg", "publishers_leg"):
         assert figures[leg]["lost"] > 10
@@ -173,6 +173,6 @@ def test_a_picture_survives_a_bad_network_on_either_leg() -> None:
 
 @pytest.mark.browser
 def test_bench_latency_ends_with_its_figures() -> None:
-    figures = last_line("loadtests.latency", "--seconds", "1.5", "--rounds", "1", "--json")
+    figures = last_line("loadtests.relay.latency", "--seconds", "1.5", "--rounds", "1", "--json")
     assert {"p50_ms", "floor_p50_ms", "samples"} <= figures.keys()
     assert figures["samples"] > 5

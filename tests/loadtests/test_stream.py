@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from loadtests.signalling import AUDIO, VIDEO, Ice, offer, read_answer
-from loadtests.stream import AudioTrack, Shape, VideoTrack, payload, read_mark, stamp
-from loadtests.watch import Watch, percentile
+from loadtests.relay.signalling import AUDIO, VIDEO, Ice, offer, read_answer
+from loadtests.relay.stream import AudioTrack, Shape, VideoTrack, payload, read_mark, stamp
+from loadtests.relay.watch import Watch, percentile
 from stream.packet.codecs import H264
 from stream.signal.answer import read_publisher_offer, read_viewer_offer
 

@@ -2,11 +2,11 @@
 
 import random
 
-from loadtests.fuzz_mutator import MAX_BYTES, mutate, mutate_text
-from loadtests.fuzz_rig import Rig
-from loadtests.fuzz_seeds import simulcast_offer
-from loadtests.fuzz_targets import Targets
-from loadtests.fuzz_worker import run
+from loadtests.fuzz.mutator import MAX_BYTES, mutate, mutate_text
+from loadtests.fuzz.rig import Rig
+from loadtests.fuzz.seeds import simulcast_offer
+from loadtests.fuzz.targets import Targets
+from loadtests.fuzz.worker import run
 from stream.wire.dtls import DtlsContext
 
 

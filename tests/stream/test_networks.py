@@ -9,9 +9,9 @@ import aiohttp
 import httpx
 import pytest
 
-from loadtests.peer import Identity, Peer
-from loadtests.signalling import offer, post, read_answer
-from loadtests.soak_visits import TcpTunnel
+from loadtests.relay.peer import Identity, Peer
+from loadtests.relay.signalling import offer, post, read_answer
+from loadtests.relay.soak_visits import TcpTunnel
 from stream.node import Node, NodeSettings
 from stream.signal import sdp
 from stream.wire import ice

@@ -6,13 +6,13 @@ import random
 import aiohttp
 import pytest
 
-from loadtests.counted_node import counted_node
-from loadtests.fuzz_live import more
-from loadtests.peer import Identity
-from loadtests.publisher import Publisher
-from loadtests.soak import Soak, settled
-from loadtests.soak_visits import VISITS, Visit
-from loadtests.stream import Shape
+from loadtests.fuzz.live import more
+from loadtests.relay.counted_node import counted_node
+from loadtests.relay.peer import Identity
+from loadtests.relay.publisher import Publisher
+from loadtests.relay.soak import Soak, settled
+from loadtests.relay.soak_visits import VISITS, Visit
+from loadtests.relay.stream import Shape
 
 PROMPT = ("leaves_by_delete", "says_goodbye", "changes_its_mind", "restarts_ice", "moves")
 """Those whose end the node learns at once; the others it finds out by its timeouts."""

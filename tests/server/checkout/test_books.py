@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.books import Told, read_books
+from loadtests.commerce.books import Told, read_books
 from server.jobs.charges import Refunds
 
 from .world import World
@@ -93,7 +93,14 @@ async def test_the_command_lists_them_as_json(
     world, order, _ = sold
     taps = tmp_path / "taps.jsonl"
     taps.write_text(json.dumps({"order_id": order, "accepted": True}) + "\n")
-    command = [sys.executable, "-m", "loadtests.books", "--database-url", migrated_database_url, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.commerce.books",
+        "--database-url",
+        migrated_database_url,
+        "--json",
+    ]
     clean = await asyncio.to_thread(
         subprocess.run, [*command, "--taps", str(taps)], capture_output=True, timeout=30, check=False
     )

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import uuid_utils
 
-from loadtests.books import OPEN, intents_of, open_books, violations
+from loadtests.commerce.books import OPEN, intents_of, open_books, violations
 from server.checkout.wiring import Checkout, checkout
 from server.shop.ids import OrderId, ShopId, ShowId, UserId, VariantId
 from server.shop.wish import Wish, WishLine

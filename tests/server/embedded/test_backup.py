@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.books import read_books
+from loadtests.commerce.books import read_books
 from overlay.log import open_redis
 from server.config import Settings
 from server.embedded import backup, postgres, recovery

@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from loadtests.publisher import Identity, Publisher
-from loadtests.stream import Shape
-from loadtests.viewers import Crowd
+from loadtests.relay.publisher import Identity, Publisher
+from loadtests.relay.stream import Shape
+from loadtests.relay.viewers import Crowd
 
 ROOT = Path(__file__).parents[3]
 PARTS = ("stream", "loadtests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def node(installed: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.node"],
+        [sys.executable, "-m", "loadtests.relay.node"],
         env=os.environ | {"PYTHONPATH": str(installed)},
         cwd=installed,
         stdin=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""Load on a relay, ours or a peer's: publishers, viewers, bad networks, what is measured of them."""
