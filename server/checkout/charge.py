@@ -33,6 +33,7 @@ from server.payments.outcomes import (
     outcome_of,
 )
 from server.shop.ids import OrderId
+from server.shop.patience import again_after_s
 from server.shop.record import AttemptRecord, OrderRecord
 from server.shop.settlement import AttemptState
 
@@ -152,7 +153,7 @@ class Charger:
 def _delay_s(record: AttemptRecord, outcome: ChargeOutcome) -> float:
     if isinstance(outcome, RateLimited):
         return max(outcome.retry_after_s, 0.2)
-    return min(0.5 * 2.0 ** min(record.tries, 10), 60.0)
+    return again_after_s(record.tries, 60.0)
 
 
 class ChargeQueue:

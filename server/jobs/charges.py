@@ -26,6 +26,7 @@ from server.payments.webhooks import event_from
 from server.shop.changes import refund_done
 from server.shop.ids import OrderId, ShopId
 from server.shop.orders import OrderState
+from server.shop.patience import again_after_s
 from server.store.payments import DueRefund, PaymentStore, Webhook
 
 _LOG = logging.getLogger("hawker.jobs.charges")
@@ -107,7 +108,7 @@ class WebhookInbox:
         except ProviderRefused as error:  # not there (any more): nothing to settle
             _LOG.warning("webhook_about_nothing", extra={"event_id": webhook.event_id, "code": error.code})
         except PaymentError as error:
-            delay_s = min(0.5 * 2.0 ** min(webhook.attempts, 12), 600.0)
+            delay_s = again_after_s(webhook.attempts, 600.0)
             await self._store.webhook_failed(webhook.event_id, error.code, delay_s)
             return
         await self._store.webhook_done(webhook.event_id)
@@ -129,10 +130,6 @@ class WebhookInbox:
         status = await self._gateway.refund_status(refund)
         if status in ("failed", "canceled") and await self._store.refund_came_back(refund, status):
             _LOG.critical("refund_came_back", extra={"refund": refund, "status": status})
-
-
-def _again_s(due: DueRefund) -> float:
-    return min(0.5 * 2.0 ** min(due.tries, 10), 300.0)
 
 
 class Refunds:
@@ -169,7 +166,7 @@ class Refunds:
             case RateLimited():
                 await self._store.refund_put_off(due.id, max(outcome.retry_after_s, 0.2))
             case _:
-                await self._store.refund_put_off(due.id, _again_s(due))
+                await self._store.refund_put_off(due.id, again_after_s(due.tries, 300.0))
 
     async def _outcome(self, due: DueRefund) -> RefundOutcome | None:
         """None: nothing went back, and under this key nothing ever will."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from server.shop.patience import again_after_s
 from server.store.database import Database
 from server.store.pool import Connection, Pool
 
@@ -58,7 +59,7 @@ class Batch:
         for row in self.rows:
             error = failures.get(row.id)
             if error is not None:
-                delay_s = min(0.5 * 2.0 ** min(row.attempts, 20), _LONGEST_DELAY_S)
+                delay_s = again_after_s(row.attempts, _LONGEST_DELAY_S)
                 await self.connection.execute(_FAILED, row.id, error, delay_s, GIVE_UP_TRIES)
 
 
