@@ -136,13 +136,14 @@ class Ingress:
         if binding is None or peer is None:
             return False
         owner = self._by_address.get(address)
-        if owner is not None and owner is not peer:
-            if now - owner.ice.addresses.get(address, 0.0) < _OWNED_S:
-                return False
-            owner.ice.addresses.pop(address, None)
+        is_others = owner is not None and owner is not peer
+        if owner and is_others and now - owner.ice.addresses.get(address, 0.0) < _OWNED_S:
+            return False
         if not peer.check(binding, address, now):
             return False
-        if not peer.close_reason:
+        if address in peer.ice.addresses and not peer.close_reason:  # it has proven itself
+            if owner and is_others:
+                owner.ice.addresses.pop(address, None)
             self._by_address[address] = peer
             self._forget(peer, peer.ice.take_evicted())
         return True
