@@ -199,7 +199,7 @@ class Client:
         return self.connection.close_code
 
 
-@dataclass
+@dataclass(repr=False)
 class House:
     """Starts overlay processes and clients, and ends them."""
 

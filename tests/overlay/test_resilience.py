@@ -53,8 +53,10 @@ async def test_whoever_comes_back_has_missed_nothing(house: Any, redis: Redis, s
             restless.connection.transport.abort()
         await restless.leave()
         # Client.take applies events one by one and fails on a gap or a repetition.
+        known = restless.offset.number
         restless = await house.join(chance.choice(overlays), show_id=show, last=restless)
-        assert restless.welcome.snapshot is None
+        # A process that is itself behind the client can't tell it what it missed, and starts it again.
+        assert restless.welcome.snapshot is None or restless.welcome.offset.number < known
     await talking
     await restless.until(lambda: restless.offset.number == 120)
     late = await house.join(overlays[1], show_id=show)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -58,9 +60,21 @@ def test_demo_names_the_port_in_use_and_prints_nothing_on_stdout(tmp_path: Path)
     assert done.stdout == ""
 
 
+def _free_row(count: int) -> int:
+    """The first of some free ports in a row, below those that the system hands out."""
+    while True:
+        first = random.randrange(20_000, 29_000)
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            return first
+
+
 def test_demo_names_a_database_that_is_down(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = min(probe.getsockname()[1], 65520)
+    port = _free_row(8)
     url = "postgresql://shop:hunter2@127.0.0.1:9/shop"
     done = _hawker("demo", "--port", str(port), "--data", str(tmp_path / "data"), HAWKER_DATABASE_URL=url)
     assert done.returncode == 1
