@@ -331,7 +331,8 @@ def _listen(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
     except OSError as error:
         raise CannotListen("bad_address", f"{host} is no address of this machine: {error}") from error
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if port:  # a number of the system's choice must not be one that somebody is about to listen on
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         listening.bind(address)
         listening.listen(1024)

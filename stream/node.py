@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from dataclasses import dataclass, field
 
@@ -25,20 +24,15 @@ from .signal.resources import IceServer, Resources
 from .signal.server import SignalServer
 from .wire.dtls import DtlsContext
 from .wire.fanout import Fanout
-from .wire.ingress import Ingress, UdpPortUnavailableError, open_udp
+from .wire.ingress import Ingress
+from .wire.sockets import TcpPortUnavailableError, UdpPortUnavailableError, open_media, open_tcp, open_udp
 from .wire.tcp import IceTcp
 
 SWEEP_S = 0.5
 BEAT_S = 1.0
 CLOSE_S = 3.0
 
-__all__ = ["HttpPortUnavailableError", "IceServer", "Node", "NodeSettings", "UdpPortUnavailableError"]
-
-
-class HttpPortUnavailableError(OSError):
-    """The HTTP port can't be had. `code` is stable; the message says what to do."""
-
-    code = "http_port_unavailable"
+__all__ = ["IceServer", "Node", "NodeSettings", "TcpPortUnavailableError", "UdpPortUnavailableError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +98,31 @@ class Node:
 
     @property
     def takes_tcp(self) -> bool:
-        return self._tcp is not None and self._tcp.port > 0
+        return self._tcp is not None
 
     async def start(self) -> None:
-        """UdpPortUnavailableError or HttpPortUnavailableError, with nothing left open."""
+        """UdpPortUnavailableError or TcpPortUnavailableError, with nothing left open."""
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
             self._open = stack.pop_all()
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings, loop = self.settings, asyncio.get_running_loop()
-        udp = stack.enter_context(open_udp(settings.udp_host, settings.udp_port))
-        http = stack.enter_context(_open_http(settings.http_host, settings.http_port))
+        host, port = settings.udp_host, settings.udp_port
+        udp, tcp = open_media(host, port) if settings.tcp else (open_udp(host, port), None)
+        stack.enter_context(udp)
+        if tcp is not None:
+            stack.enter_context(tcp)
+        http = stack.enter_context(open_tcp(settings.http_host, settings.http_port))
         self.udp_port, self.http_port = udp.getsockname()[1], http.getsockname()[1]
         fanout = Fanout(udp, native=settings.native)
         stack.callback(fanout.stop)
         ingress = Ingress(udp, loop)
         ingress.start(loop)
         stack.callback(ingress.stop, loop)
-        self._tcp = IceTcp(udp, ingress.drops)
-        stack.callback(self._tcp.stop)
-        if settings.tcp:
+        if tcp is not None:
+            self._tcp = IceTcp(udp, tcp, ingress.drops)
+            stack.callback(self._tcp.stop)
             await self._tcp.start()
         dtls = DtlsContext()
         self._sessions = sessions = Sessions(
@@ -135,7 +133,7 @@ class Node:
             self._observer,
             candidates=self._candidates(),
             max_sessions=settings.max_sessions,
-            takes_tcp=self._tcp.port > 0,
+            takes_tcp=self.takes_tcp,
         )
         stack.push_async_callback(self._close_sessions, sessions)
         admission = await self._start_edges(sessions, dtls, stack)
@@ -264,20 +262,3 @@ async def _finish(task: asyncio.Task[None]) -> None:
 
 def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _open_http(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise HttpPortUnavailableError(error.errno, f"no TCP socket for {host}: {error}") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        hint = "another program uses it; choose another port" if error.errno == errno.EADDRINUSE else error
-        raise HttpPortUnavailableError(error.errno, f"TCP port {port} on {host}: {hint}") from error
-    sock.setblocking(False)
-    return sock

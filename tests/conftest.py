@@ -6,10 +6,15 @@ Every xdist worker has stores of its own (or, on external ones, names of its own
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import inspect
+import itertools
 import os
+import random
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -64,6 +69,38 @@ class Databases:
             await connection.execute(sql)
         finally:
             await connection.close()
+
+
+def _are_free(ports: range) -> bool:
+    with contextlib.ExitStack() as held:
+        for port in ports:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                try:
+                    held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+                except OSError:
+                    return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], int]:
+    """`free_ports(3)`: the first of three in a row, for another process to take. Nobody is given them twice.
+
+    They lie below what the system hands out, and each xdist worker has a range of its own, so that nobody
+    takes them in the meantime.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    start = 20_000 + 1_500 * (worker % 6) + random.randrange(500)
+    numbers = itertools.count(start)
+
+    def take(count: int) -> int:
+        while True:
+            ports = range(first := next(numbers), first + count)
+            if _are_free(ports):
+                collections.deque(itertools.islice(numbers, count - 1), maxlen=0)
+                return first
+
+    return take
 
 
 @pytest.fixture(scope="session")

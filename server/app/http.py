@@ -13,12 +13,16 @@ from starlette.types import ASGIApp
 
 from server.embedded.errors import StartError
 
+_BACKLOG = 1024
 _START_S = 10.0
 _STOP_S = 5.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A TCP socket bound to the address. Raises StartError `port_in_use` or `bad_address`."""
+    """A TCP socket that listens on the address. Raises StartError `port_in_use` or `bad_address`.
+
+    Two sockets may be bound to one address while neither listens, so a port is had once it is listened on.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, proto)
@@ -26,9 +30,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(
             "bad_address", f"{host} is no address of this machine: {error}.", "Set another."
         ) from error
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if port:  # a number of the system's choice must not be one that somebody is about to listen on
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen(_BACKLOG)
     except OSError as error:
         bound.close()
         code = "port_in_use" if error.errno == errno.EADDRINUSE else "bad_address"

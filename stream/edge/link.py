@@ -17,8 +17,9 @@ from stream.packet.rtp import is_rtcp
 from stream.wire._srtp import outbound_session
 from stream.wire.dtls import Dtls, DtlsContext, DtlsState
 from stream.wire.ice import Address, Credentials
-from stream.wire.ingress import READ_BURST, open_udp
+from stream.wire.ingress import READ_BURST
 from stream.wire.peer import inbound_session
+from stream.wire.sockets import open_udp
 
 from .checks import Checks
 from .description import Remote

@@ -7,7 +7,6 @@ forged source can't make us work or answer.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from collections import Counter
@@ -23,34 +22,6 @@ READ_BURST = 128
 _MAX_DATAGRAM = 2048
 _OWNED_S = 5.0
 """An address stays with the peer that it was heard from this recently, whoever else claims it."""
-_BUFFER_BYTES = 4 << 20
-
-
-class UdpPortUnavailableError(OSError):
-    """The media port can't be had. `code` is stable; the message says what to do."""
-
-    code = "udp_port_unavailable"
-
-
-def open_udp(host: str, port: int) -> socket.socket:
-    """A non-blocking bound socket with deep buffers; UdpPortUnavailableError when the port is taken."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        sock = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise UdpPortUnavailableError(error.errno, f"no UDP socket for {host}: {error}") from error
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-        sock.setblocking(False)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        hint = "another program uses it; choose another port" if error.errno == errno.EADDRINUSE else error
-        raise UdpPortUnavailableError(error.errno, f"UDP port {port} on {host}: {hint}") from error
-    return sock
 
 
 class Ingress:

@@ -28,11 +28,11 @@ _UDP_BUFFER_BYTES = 1 << 20
 
 
 class IceTcp:
-    """Listens on the UDP port's number; `port` is 0 where that isn't to be had."""
+    """Serves `listening`, whose number is the UDP port's."""
 
-    def __init__(self, udp: socket.socket, drops: Counter[str]) -> None:
-        self.port = 0
+    def __init__(self, udp: socket.socket, listening: socket.socket, drops: Counter[str]) -> None:
         self._udp = udp
+        self._listening = listening
         self._drops = drops
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -41,19 +41,8 @@ class IceTcp:
         return len(self._connections)
 
     async def start(self) -> None:
-        host, port, *_ = name = self._udp.getsockname()
-        sock = socket.socket(self._udp.family, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self._udp.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.bind(name)
-            self._server = await asyncio.get_running_loop().create_server(self._connection, sock=sock)
-        except OSError as error:
-            sock.close()
-            log.warning("no media over TCP: port %s on %s is not to be had (%s)", port, host, error)
-            return
-        self.port = port
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, sock=self._listening)
 
     def stop(self) -> None:
         if self._server is not None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -51,25 +49,10 @@ class Demo:
         return dict(pair.decode().split("=", 1) for pair in raw.split(b"\0") if b"=" in pair)
 
 
-def _six_free_ports() -> int:
-    """A base with six free ports in a row, as far as anybody can tell."""
-    for _ in range(50):
-        base = random.randrange(22_000, 29_000, 10)
-        try:
-            for port in range(base, base + 6):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    with socket.socket(socket.AF_INET, kind) as probe:
-                        probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise RuntimeError("no free ports")
-
-
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], int]) -> Iterator[Demo]:
     scratch = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "server", "demo", "--json", "--port", str(_six_free_ports())]
+    command = [sys.executable, "-m", "server", "demo", "--json", "--port", str(free_ports(6))]
     with (scratch / "demo.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--data", str(scratch / "data")], stdout=subprocess.PIPE, stderr=log

@@ -13,7 +13,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from stream import viewer as viewer_module
-from stream.node import HttpPortUnavailableError, Node, NodeSettings, UdpPortUnavailableError
+from stream.node import Node, NodeSettings, TcpPortUnavailableError, UdpPortUnavailableError
 from stream.packet import cache, reception, rtcp, rtp
 from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
 from stream.ports import BroadcastState
@@ -443,7 +443,7 @@ async def test_ports_in_use_are_named_and_nothing_is_left_open(admission, observ
         await Node(NodeSettings(udp_port=taken_port), admission, observer).start()
     first = Node(NodeSettings(), admission, observer)
     await first.start()
-    with pytest.raises(HttpPortUnavailableError):
+    with pytest.raises(TcpPortUnavailableError):
         await Node(NodeSettings(http_port=first.http_port), admission, observer).start()
     await first.stop()
     await first.stop()

@@ -6,10 +6,9 @@ import asyncio
 import hashlib
 import io
 import os
-import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -58,10 +57,8 @@ async def _relay(port: int, watcher: _Watcher) -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def port(free_ports: Callable[[int], int]) -> int:
+    return free_ports(1)
 
 
 def _programme(directory: Path, port: int) -> Program:

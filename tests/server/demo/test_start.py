@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,6 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def data(store_directory: Path) -> Path:
     return store_directory / "demo"
-
-
-def _base_port() -> int:
-    """The first of six neighbouring ports that are free right now."""
-    for base in range(20_000 + os.getpid() % 5_000, 30_000, 10):
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            try:
-                tcp.bind(("127.0.0.1", base))
-                udp.bind(("127.0.0.1", base + 3))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no free ports")
 
 
 def _start(data: Path, port: int) -> subprocess.Popen[str]:
@@ -66,8 +53,10 @@ def _wait_gone(pids: dict[str, int]) -> None:
     assert not _left(pids)
 
 
-def test_the_demo_starts_refuses_a_second_dies_whole_and_finds_its_data_again(data: Path) -> None:
-    port = _base_port()
+def test_the_demo_starts_refuses_a_second_dies_whole_and_finds_its_data_again(
+    data: Path, free_ports: Callable[[int], int]
+) -> None:
+    port = free_ports(6)
     with _start(data, port) as first:
         report = _report(first)
         assert {"web_url", "overlay_url", "show_id", "viewer_url", "studio_url", "console_url"} <= set(report)
@@ -77,7 +66,7 @@ def test_the_demo_starts_refuses_a_second_dies_whole_and_finds_its_data_again(da
         roles = {"postgres", "valkey", "simulator", "web", "overlay", "stream", "worker", "programme"}
         assert set(report["pids"]) == {"hawker", *roles}
         assert (data / "demo.json").stat().st_mode & 0o777 == 0o600
-        _refuses_a_second(data, port + 100)
+        _refuses_a_second(data, free_ports(6))
         os.kill(first.pid, signal.SIGKILL)
     _wait_gone(report["pids"])
     with _start(data, port) as second:

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,10 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+Make = Callable[..., Program]
 
 
-def _program(directory: Path, *words: str, stop_s: float = 5.0, name: str = "web") -> Program:
-    port = _free_port()
+def _program(directory: Path, port: int, *words: str, stop_s: float = 5.0, name: str = "web") -> Program:
     argv = [sys.executable, "-S", "-c", _SERVER, str(port), *words]
     return Program(
         name, argv, dict(os.environ), directory / f"{name}.log", Health("127.0.0.1", port), stop_s=stop_s
@@ -51,6 +48,16 @@ def _starter(program: Program) -> tuple[str, Start]:
         return await program.start()
 
     return program.name, start
+
+
+@pytest.fixture
+def make_program(tmp_path: Path, free_ports: Callable[[int], int]) -> Make:
+    """`_program` with its place and port."""
+
+    def make(*words: str, **options: Any) -> Program:
+        return _program(tmp_path, free_ports(1), *words, **options)
+
+    return make
 
 
 @pytest.fixture
@@ -76,18 +83,18 @@ async def _until(condition: object, timeout_s: float = 10.0) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_what_dies_is_started_again(tmp_path: Path, supervisor: Supervisor, told: list[str]) -> None:
-    await supervisor.start(_starter(_program(tmp_path)))
+async def test_what_dies_is_started_again(
+    make_program: Make, supervisor: Supervisor, told: list[str]
+) -> None:
+    await supervisor.start(_starter(make_program()))
     first = supervisor.pids()["web"]
     os.kill(first, signal.SIGKILL)
     await _until(lambda: supervisor.pids().get("web", first) != first)
     assert any("web ended (code -9)" in line for line in told)
 
 
-async def test_a_follower_is_renewed_when_its_leader_was(tmp_path: Path, supervisor: Supervisor) -> None:
-    await supervisor.start(
-        _starter(_program(tmp_path, name="stream")), _starter(_program(tmp_path, name="show"))
-    )
+async def test_a_follower_is_renewed_when_its_leader_was(make_program: Make, supervisor: Supervisor) -> None:
+    await supervisor.start(_starter(make_program(name="stream")), _starter(make_program(name="show")))
     supervisor.follow("stream", "show")
     first = supervisor.pids()
     os.kill(first["stream"], signal.SIGKILL)
@@ -95,20 +102,20 @@ async def test_a_follower_is_renewed_when_its_leader_was(tmp_path: Path, supervi
     assert supervisor.pids()["stream"] != first["stream"]
 
 
-async def test_a_failed_first_start_tells_the_end_of_the_log(tmp_path: Path, supervisor: Supervisor) -> None:
+async def test_a_failed_first_start_tells_the_end_of_the_log(
+    make_program: Make, supervisor: Supervisor
+) -> None:
     with pytest.raises(StartError) as caught:
-        await supervisor.start(
-            _starter(_program(tmp_path)), _starter(_program(tmp_path, "fail", name="worker"))
-        )
+        await supervisor.start(_starter(make_program()), _starter(make_program("fail", name="worker")))
     assert caught.value.code == "role_failed"
     assert "worker" in str(caught.value)
     assert "settings are wrong" in str(caught.value)
 
 
-async def test_everything_stops_in_reverse_even_the_deaf(tmp_path: Path, told: list[str]) -> None:
+async def test_everything_stops_in_reverse_even_the_deaf(make_program: Make, told: list[str]) -> None:
     supervisor = Supervisor(told.append)
-    await supervisor.start(_starter(_program(tmp_path, name="store")))
-    await supervisor.start(_starter(_program(tmp_path, "deaf", name="web", stop_s=0.3)))
+    await supervisor.start(_starter(make_program(name="store")))
+    await supervisor.start(_starter(make_program("deaf", name="web", stop_s=0.3)))
     pids = supervisor.pids()
     stop = asyncio.create_task(supervisor.stop())
     await asyncio.sleep(0.15)
@@ -118,14 +125,14 @@ async def test_everything_stops_in_reverse_even_the_deaf(tmp_path: Path, told: l
     assert not told
 
 
-def test_a_killed_supervisor_leaves_no_child(tmp_path: Path) -> None:
+def test_a_killed_supervisor_leaves_no_child(tmp_path: Path, free_ports: Callable[[int], int]) -> None:
     parent = f"""
 import asyncio, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 import test_supervision as t
 async def main():
-    running = await t._program(Path({str(tmp_path)!r})).start()
+    running = await t._program(Path({str(tmp_path)!r}), {free_ports(1)}).start()
     print(running.pid, flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -175,21 +174,12 @@ class Role:
         self.process.wait(10)
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        with contextlib.suppress(OSError):
-            tcp.bind(udp.getsockname())
-            return udp.getsockname()[1]
-    return free_port()
-
-
 @pytest.fixture
-def start_role(redis_url, tmp_path):
+def start_role(redis_url, tmp_path, free_ports):
     started = []
 
     def start(name):
-        http, udp = free_port(), free_port()
+        http, udp = free_ports(1), free_ports(1)
         environ = {
             "HAWKER_REDIS_URL": redis_url,
             "HAWKER_SECRET_KEY": KEY,

@@ -12,37 +12,31 @@ import uvloop
 
 from stream.node import Node, NodeSettings
 from stream.wire import tcp
+from stream.wire.sockets import open_media
 from stream.wire.tcp import IceTcp
 
 
 @pytest.fixture
-def udp():
-    sock = udp_with_free_tcp_number()
-    with sock:
-        yield sock
-
-
-def udp_with_free_tcp_number():
-    """A bound socket whose number nobody has taken for TCP: ephemeral ports of the two overlap."""
-    while True:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind(("127.0.0.1", 0))
-        sock.setblocking(False)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(sock.getsockname())
-            except OSError:
-                sock.close()
-                continue
-        return sock
+def media():
+    udp, listening = open_media("127.0.0.1", 0)
+    with udp, listening:
+        yield udp, listening
 
 
 @pytest.fixture
-async def listening(udp):
-    ice_tcp = IceTcp(udp, Counter())
+def udp(media):
+    return media[0]
+
+
+@pytest.fixture
+def port(udp):
+    return udp.getsockname()[1]
+
+
+@pytest.fixture
+async def listening(media):
+    ice_tcp = IceTcp(*media, Counter())
     await ice_tcp.start()
-    assert ice_tcp.port == udp.getsockname()[1]
     yield ice_tcp
     ice_tcp.stop()
     assert len(ice_tcp) == 0
@@ -62,8 +56,8 @@ async def read_frame(reader):
         return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
 
 
-async def test_frames_become_datagrams_and_back_however_they_are_cut(listening, udp):
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+async def test_frames_become_datagrams_and_back_however_they_are_cut(listening, udp, port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     stream = framed(b"one") + framed(b"") + framed(b"x" * 1400)
     for at in range(0, len(stream), 5):
         writer.write(stream[at : at + 5])
@@ -76,9 +70,9 @@ async def test_frames_become_datagrams_and_back_however_they_are_cut(listening, 
     await writer.wait_closed()
 
 
-async def test_each_client_is_an_address_of_its_own_and_strangers_reach_none(listening, udp):
-    first = await asyncio.open_connection("127.0.0.1", listening.port)
-    second = await asyncio.open_connection("127.0.0.1", listening.port)
+async def test_each_client_is_an_address_of_its_own_and_strangers_reach_none(listening, udp, port):
+    first = await asyncio.open_connection("127.0.0.1", port)
+    second = await asyncio.open_connection("127.0.0.1", port)
     addresses = []
     for _, writer in (first, second):
         writer.write(framed(b"hello"))
@@ -93,8 +87,8 @@ async def test_each_client_is_an_address_of_its_own_and_strangers_reach_none(lis
         await writer.wait_closed()
 
 
-async def test_a_client_that_breaks_the_framing_is_cut_off(listening, udp):
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+async def test_a_client_that_breaks_the_framing_is_cut_off(listening, udp, port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"\xff\xff")
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await read_frame(reader)
@@ -102,24 +96,24 @@ async def test_a_client_that_breaks_the_framing_is_cut_off(listening, udp):
     assert len(listening) == 0
 
 
-async def test_who_hears_nothing_from_the_node_is_let_go(listening, udp, monkeypatch):
+async def test_who_hears_nothing_from_the_node_is_let_go(listening, udp, port, monkeypatch):
     monkeypatch.setattr(tcp, "SILENT_S", 0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await read_frame(reader)
     writer.close()
 
 
-async def test_connections_are_bounded(listening, monkeypatch):
+async def test_connections_are_bounded(listening, port, monkeypatch):
     monkeypatch.setattr(tcp, "MAX_CONNECTIONS", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await read_frame(reader)
     writer.close()
 
 
-async def test_a_full_connection_drops_to_the_frames_end_and_never_control(listening, udp, monkeypatch):
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+async def test_a_full_connection_drops_to_the_frames_end_and_never_control(listening, udp, port, monkeypatch):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(framed(b"hello"))
     await heard(udp)
     (connection,) = listening._connections
@@ -174,10 +168,11 @@ async def test_both_address_families_on_one_port(admission, observer):
 
 def test_roles_run_on_uvloop_whose_transports_are_classes_of_their_own():
     async def through():
-        with udp_with_free_tcp_number() as udp:
-            listening = IceTcp(udp, Counter())
+        udp, sock = open_media("127.0.0.1", 0)
+        with udp, sock:
+            listening = IceTcp(udp, sock, Counter())
             await listening.start()
-            reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+            reader, writer = await asyncio.open_connection(*udp.getsockname())
             writer.write(framed(b"check"))
             async with asyncio.timeout(5):
                 while not select.select([udp], [], [], 0)[0]:  # uvloop has no sock_recvfrom
