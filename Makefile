@@ -94,12 +94,12 @@ settings: $(INSTALLED) ## Write deploy/settings.md from the table in server/conf
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-		|| { echo "installing Chromium for the browser tests" >&2; sh deploy/install-chromium.sh >&2; }
+		|| sh deploy/install-package.sh chromium "the browser tests need Chromium" chromium_missing
 
 .PHONY: redis-benchmark
 redis-benchmark:
 	@command -v redis-benchmark >/dev/null \
-		|| { echo "installing redis-tools for the gate's benchmark" >&2; sh deploy/install-redis-tools.sh >&2; }
+		|| sh deploy/install-package.sh redis-tools "bench-drop needs redis-benchmark" redis_benchmark_missing
 
 .PHONY: clean
 clean: ## Remove what was installed and built (the demo's data stays)
