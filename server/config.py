@@ -120,14 +120,15 @@ def _networks(raw: str) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(word)) for word in _words(raw))
 
 
-def _announced(raw: str) -> tuple[str, ...]:
-    """`203.0.113.7`, `203.0.113.7:3478` or `[2001:db8::1]:3478`, separated by commas."""
+def _announced(raw: str) -> tuple[tuple[str, int], ...]:
+    """`203.0.113.7`, `203.0.113.7:3478` or `[2001:db8::1]:3478`, separated by commas. Without a port: 0."""
+    found = []
     for word in _words(raw):
         parts = urlsplit(f"//{word}" if word.count(":") < 2 or word.startswith("[") else f"//[{word}]")
-        ipaddress.ip_address(parts.hostname or "")
         if parts.port == 0:
             raise ValueError(f"{word} has port 0")
-    return _words(raw)
+        found.append((str(ipaddress.ip_address(parts.hostname or "")), parts.port or 0))
+    return tuple(found)
 
 
 def _ice_servers(raw: str) -> tuple[IceServer, ...]:
@@ -214,7 +215,7 @@ class Settings:
     stream_udp_port: int = _setting(
         "The one UDP (and TCP) port of all peers' media.", default=8403, parse=_port
     )
-    stream_announced: tuple[str, ...] = _setting(
+    stream_announced: tuple[tuple[str, int], ...] = _setting(
         "Addresses that peers are told to send media to, `ip` or `ip:port`, separated by commas: behind NAT "
         "or in a container the public address. Empty: the address the port is bound to.",
         default=(),

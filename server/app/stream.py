@@ -8,7 +8,6 @@ import resource
 import secrets
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
@@ -53,22 +52,13 @@ class RegistryOrigins:
         return nodes
 
 
-def _announced(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """`ip` or `ip:port` → (ip, port), port 0 for the bound one."""
-    found = []
-    for word in words:
-        parts = urlsplit(f"//{word}" if word.count(":") < 2 or word.startswith("[") else f"//[{word}]")
-        found.append((parts.hostname or word, parts.port or 0))
-    return tuple(found)
-
-
 def node_settings(settings: Settings) -> NodeSettings:
     return NodeSettings(
         http_host=settings.stream_http_host,
         http_port=settings.stream_http_port,
         udp_host=settings.stream_udp_host,
         udp_port=settings.stream_udp_port,
-        announced=_announced(settings.stream_announced),
+        announced=settings.stream_announced,
         public_base_url=settings.stream_public_url,
         ice_servers=tuple(
             IceServer(url, server.username, server.credential)

@@ -9,7 +9,6 @@ operator asks for more and lets the proxy serve their ports, too.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -64,7 +63,8 @@ def _further(settings: Settings, number: int) -> MediaNode:
         "HAWKER_STREAM_UDP_PORT": str(http + 1),
         "HAWKER_STREAM_PUBLIC_URL": url,
         "HAWKER_STREAM_NODE_URL": "",
-        "HAWKER_STREAM_ANNOUNCED": ",".join(_hosts(settings.stream_announced)),
+        # without a port: a further node's media port is the one it binds
+        "HAWKER_STREAM_ANNOUNCED": ",".join(ip for ip, _ in settings.stream_announced),
     }
     return _node(f"stream-{number}", f"media relay {number}", url, settings, (http, http + 1), environ)
 
@@ -76,13 +76,6 @@ def _node(
     media = Port(title.replace("relay", "port"), settings.stream_udp_host, ports[1], udp=True)
     health = Health(settings.stream_http_host, ports[0])
     return MediaNode(name, title, url, health, (http, media), environ)
-
-
-def _hosts(announced: tuple[str, ...]) -> Iterator[str]:
-    """Addresses without a port: a further node's media port is the one it binds."""
-    for word in announced:
-        bare = urlsplit(f"//{word}" if word.count(":") < 2 or word.startswith("[") else f"//[{word}]")
-        yield bare.hostname or word
 
 
 def _origin(node: MediaNode) -> str:

@@ -30,14 +30,19 @@ def test_good_settings_are_read_with_their_types(role: str) -> None:
         {
             **GOOD,
             "HAWKER_WEB_PORT": "9400",
-            "HAWKER_STREAM_ANNOUNCED": "203.0.113.7, [2001:db8::1]:3478",
+            "HAWKER_STREAM_ANNOUNCED": "203.0.113.7, 203.0.113.8:3478, [2001:db8::1]:3478, 2001:db8::2",
             "HAWKER_ALLOWED_ORIGINS": "https://a.example/,https://b.example",
             "HAWKER_ICE_SERVERS": '[{"urls": "turn:t.example", "username": "u", "credential": "c"}]',
         },
         role,
     )
     assert settings.web_port == 9400
-    assert settings.stream_announced == ("203.0.113.7", "[2001:db8::1]:3478")
+    assert settings.stream_announced == (
+        ("203.0.113.7", 0),
+        ("203.0.113.8", 3478),
+        ("2001:db8::1", 3478),
+        ("2001:db8::2", 0),
+    )
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
     assert settings.ice_servers == (config.IceServer(("turn:t.example",), "u", "c"),)
 

@@ -6,23 +6,13 @@ import asyncio
 
 import pytest
 
-from server.app.stream import _announced, _end, node_settings
+from server.app.stream import _end, node_settings
 from server.config import Settings
-
-
-def test_announced_addresses_may_name_a_port_or_leave_the_bound_one() -> None:
-    words = ("203.0.113.7", "203.0.113.8:3478", "[2001:db8::1]:3478", "2001:db8::2")
-    assert _announced(words) == (
-        ("203.0.113.7", 0),
-        ("203.0.113.8", 3478),
-        ("2001:db8::1", 3478),
-        ("2001:db8::2", 0),
-    )
 
 
 def test_a_node_is_told_what_the_settings_say() -> None:
     told = node_settings(
-        Settings(stream_announced=("203.0.113.7",), stream_public_url="https://media.example")
+        Settings(stream_announced=(("203.0.113.7", 0),), stream_public_url="https://media.example")
     )
     assert told.announced == (("203.0.113.7", 0),)
     assert told.public_base_url == "https://media.example"

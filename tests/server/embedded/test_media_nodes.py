@@ -10,7 +10,7 @@ from server.embedded.ports import Port
 
 
 def test_a_box_runs_one_a_core_with_ports_and_a_name_of_its_own() -> None:
-    settings = Settings(stream_nodes=3, node_id="box", stream_announced=("203.0.113.7:8403",))
+    settings = Settings(stream_nodes=3, node_id="box", stream_announced=(("203.0.113.7", 8403),))
     nodes = media_nodes(settings)
     assert [node.name for node in nodes] == ["stream", "stream-2", "stream-3"]
     assert [node.url for node in nodes] == [f"http://127.0.0.1:{port}" for port in (8402, 8410, 8412)]
