@@ -20,28 +20,27 @@ local function renew(ttl_ms, keys)
 end
 
 -- KEYS head, stream, base, seen
--- ARGV event id, body, channel, epoch to begin if there is none, expected number or '', entries kept,
---      ms an event id is remembered, ms the log is kept
--- -> {1, epoch, number} appended | {0, epoch, number} was there before | {-1, epoch, number} not as expected
-local function append(keys, args)
+-- ARGV event id, body, channel, epoch to begin if there is none, entries kept, ms an event id is remembered,
+--      ms the log is kept
+-- -> {epoch, number} of the event, appended now or before
+local function add(keys, args)
   local before = redis.call('GET', keys[4])
   if before then
     local epoch, number = string.match(before, '^(%S+) (%d+)$')
-    return { 0, epoch, tonumber(number) }
+    return { epoch, tonumber(number) }
   end
   local head = head_of(keys[1])
   if not head then
     redis.call('DEL', keys[2], keys[3])
     head = { epoch = args[4], number = 0 }
   end
-  if args[5] ~= '' and tonumber(args[5]) ~= head.number then return { -1, head.epoch, head.number } end
   local number = head.number + 1
-  redis.call('XADD', keys[2], 'MAXLEN', '~', args[6], number .. '-0', 'id', args[1], 'body', args[2])
+  redis.call('XADD', keys[2], 'MAXLEN', '~', args[5], number .. '-0', 'id', args[1], 'body', args[2])
   redis.call('HSET', keys[1], 'epoch', head.epoch, 'number', number)
-  redis.call('SET', keys[4], head.epoch .. ' ' .. number, 'PX', args[7])
-  renew(args[8], { keys[1], keys[2], keys[3] })
+  redis.call('SET', keys[4], head.epoch .. ' ' .. number, 'PX', args[6])
+  renew(args[7], { keys[1], keys[2], keys[3] })
   redis.call('PUBLISH', args[3], head.epoch .. '\n' .. number .. '\n' .. args[1] .. '\n' .. args[2])
-  return { 1, head.epoch, number }
+  return { head.epoch, number }
 end
 
 -- Makes sure that there is an epoch and that it has a base.
@@ -96,7 +95,7 @@ local function read(keys, args)
   return { head.epoch, head.number, tonumber(base[1]), base[2], entries }
 end
 
-redis.register_function('hawker_log_append', append)
+redis.register_function('hawker_log_add', add)
 redis.register_function('hawker_log_open', open)
 redis.register_function('hawker_log_checkpoint', checkpoint)
 redis.register_function('hawker_log_read', read)

@@ -50,14 +50,6 @@ class LogUnavailable(LogError):
     with the same event id."""
 
 
-class LogConflict(LogError):
-    """The log is not at the expected number; `offset` is where it is."""
-
-    def __init__(self, offset: Offset) -> None:
-        super().__init__(f"the log is at {offset.number}")
-        self.offset = offset
-
-
 class Entry(Struct, frozen=True):
     """One event of the log, numbered, with the id it was deduplicated by."""
 
@@ -115,12 +107,11 @@ class ShowLog:
         event_id: str,
         event: AnyEvent,
         *,
-        expected: int | None = None,
         remember_s: int = REMEMBER_S,
     ) -> Offset:
         """Number, keep and publish `event` (its `n` is ignored). The same event id again: the same offset.
 
-        Raises LogUnavailable, and LogConflict where the log is not at the `expected` number.
+        Raises LogUnavailable.
         """
         keys = [*_keys(show_id), f"hawker:{{{show_id}}}:seen:{event_id}"]
         args = [
@@ -128,16 +119,12 @@ class ShowLog:
             msgspec.json.encode(event),
             events_channel(show_id),
             _new_epoch(),
-            "" if expected is None else expected,
             ENTRIES_KEPT,
             remember_s * 1000,
             LOG_KEPT_S * 1000,
         ]
-        status, epoch, number = await self._call("append", keys, args)
-        offset = Offset(_text(epoch), int(number))
-        if status < 0:
-            raise LogConflict(offset)
-        return offset
+        epoch, number = await self._call("add", keys, args)
+        return Offset(_text(epoch), int(number))
 
     async def seen(self, show_id: str, event_id: str) -> Offset | None:
         """Where an event id was appended, if it was and is still remembered. Raises LogUnavailable."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from server import config
 from server import logging as logs
 
-_STOP_S = 12
+STOP_S = 12
 EX_CONFIG = 78  # sysexits.h: something was found in an unconfigured or misconfigured state
 
 Run = Callable[[config.Settings, Callable[[], None]], Awaitable[None]]
@@ -45,7 +45,7 @@ def main(name: str) -> int:
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         with asyncio.Runner(loop_factory=_loop) as runner:
             drain_s = settings.stream_drain_s if name == "stream" else 0
-            runner.run(_until_told(module.run, settings, _STOP_S + drain_s))
+            runner.run(_until_told(module.run, settings, STOP_S + drain_s))
     return 0
 
 

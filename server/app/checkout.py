@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 
+from overlay.tasks import end
 from server.checkout.wiring import Checkout, checkout
 from server.config import Settings
 from server.payments.gateway import StripeGateway
@@ -52,8 +53,7 @@ async def charging(pool: Pool, redis: Redis, gateway: StripeGateway) -> AsyncIte
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
                 await parts.queue.idle()
-        running.cancel()
         await parts.teller.close()
         await parts.gatekeeper.close()
-        await asyncio.gather(running, return_exceptions=True)
+        await end([running])
         await link.close()

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from overlay.tasks import together
 from server.checkout.metrics import Counts, Uncounted
 from server.checkout.ports import Gateway, Leases, Orders
 from server.checkout.settle import Settler, answer_of, attempt_of
@@ -191,10 +192,7 @@ class ChargeQueue:
 
     async def run(self) -> None:
         """Charge until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_loop())
-            for _ in range(self._at_once):
-                tasks.create_task(self._work())
+        await together(self._watch_loop(), *(self._work() for _ in range(self._at_once)))
 
     async def _watch_loop(self) -> None:
         loop = asyncio.get_running_loop()

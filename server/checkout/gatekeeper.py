@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from overlay.tasks import end
 from server.checkout.ports import Gate, GateDown, Stock, StoreTrouble
 from server.shop.gate import GateRecord, GateView, OpenOrder, StockRow, StockTruth
 from server.shop.ids import OrderId, ShopId
@@ -104,10 +105,7 @@ class Gatekeeper:
 
     async def close(self) -> None:
         """Stop mending what was suspected: the worker does it."""
-        tasks = list(self._mending.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(list(self._mending.values()))
 
     async def mend(self, shop_id: ShopId) -> int:
         """Compare everything the gate believes of a shop with PostgreSQL. The number of corrections."""

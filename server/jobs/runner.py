@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from overlay.tasks import together
+
 _LOG = logging.getLogger("hawker.jobs")
 _LONGEST_PAUSE_S = 30.0
 
@@ -41,9 +43,7 @@ class Runner:
 
     async def run(self) -> None:
         """Until cancelled. A job that fails waits, longer each time, and never stops the others."""
-        async with asyncio.TaskGroup() as tasks:
-            for job in self._jobs:
-                tasks.create_task(self._repeat(job), name=f"job:{job.name}")
+        await together(*(self._repeat(job) for job in self._jobs))
 
     async def once(self) -> int:
         """Each job once, one after another; how much was done. Raises what a job raises."""

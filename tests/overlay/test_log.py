@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 from overlay import log as log_module
 from overlay.frames import Offset, ShowId
 from overlay.log import (
-    LogConflict,
     LogUnavailable,
     ShowLog,
     Stored,
@@ -73,14 +72,6 @@ async def test_the_same_event_id_happens_once(log: ShowLog) -> None:
     assert await log.head(SHOW) == offsets[0]
     assert await log.seen(SHOW, "same") == offsets[0]
     assert await log.seen(SHOW, "other") is None
-
-
-async def test_an_expected_number_is_compared(log: ShowLog) -> None:
-    offset = await log.append(SHOW, "a", stock(1), expected=0)
-    with pytest.raises(LogConflict) as conflict:
-        await log.append(SHOW, "b", stock(2), expected=0)
-    assert conflict.value.offset == offset
-    assert (await log.append(SHOW, "b", stock(2), expected=1)).number == 2
 
 
 async def test_the_first_base_wins_and_loads_with_what_follows(log: ShowLog) -> None:

@@ -19,6 +19,7 @@ from overlay.log import LogError, ShowLog
 from overlay.room import BIDS_SHOWN
 from overlay.selling import AuctionChanged, BidsPlaced, BidView, Standing, StandingView
 from overlay.signals import publish_personal
+from overlay.tasks import end
 from server.checkout.auctions.views import auction_views
 from server.checkout.ports import StoreTrouble
 from server.store import auction_views as store
@@ -91,9 +92,7 @@ class Teller:
         telling = list(self._telling.values())
         if telling:
             await asyncio.wait(telling, timeout=_DEADLINE_S)
-        for task in telling:
-            task.cancel()
-        await asyncio.gather(*telling, return_exceptions=True)
+        await end(telling)
 
     async def _tell_placed(self, auction_id: str) -> None:
         while waiting := self._pending.pop(auction_id, None):
