@@ -4,26 +4,31 @@ Each node keeps one key that expires, so a node that died is forgotten after `NO
 carrier goes to the same node for everybody (highest hash of node and show, rendezvous hashing), so that early
 viewers and the publisher meet without anybody writing it down. A show that is on air goes to the node that
 has its picture, until that one is full; then to another, which becomes an edge and pulls it from the origin.
+
+A broadcast has one host. Each node sees to that by itself; between nodes a lease does (`Hosts`), since whoever
+comes while the host's node drains is sent to another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.tickets import Tickets
-from stream.ports import BroadcastId, BroadcastState, Grant, Purpose
+from stream.ports import Admission, BroadcastId, BroadcastState, Grant, PublishedElsewhere, Purpose
 
 NODE_LIFE_S = 3
 """Three beats: as long as clients may be sent to a node that is no more."""
 FULL = 0.95
 """Of a node's capacity: the rest is for those who are on their way when it beats."""
 _DEADLINE_S = 2.0
+_HOST_SCRIPT = Path(__file__).with_name("media_host.lua").read_text()
 _NODES = "hawker:nodes"  # zset: node id by the Unix s at which it is forgotten
 
 
@@ -186,6 +191,36 @@ def summed(nodes: Sequence[Node]) -> dict[str, Picture]:
     return pictures
 
 
+class Hosts:
+    """Who publishes what on one node, for all nodes to know. Errors: redis.RedisError, TimeoutError."""
+
+    def __init__(self, redis: Redis, node_id: str) -> None:
+        self._script = redis.register_script(_HOST_SCRIPT)
+        self._node_id = node_id
+        self._kept: dict[str, str] = {}
+
+    async def claim(self, broadcast: str, credential: str) -> bool:
+        """False while another node has the broadcast for somebody else. Good for `NODE_LIFE_S`."""
+        return await self._do("claim", broadcast, credential)
+
+    async def keep(self, hosts: Mapping[BroadcastId, str]) -> list[BroadcastId]:
+        """Credentials by broadcast of all who publish here, to be told well within `NODE_LIFE_S`; what is no
+        longer told is let go of. Returns those that another node has by now, for somebody else."""
+        for gone in self._kept.keys() - hosts.keys():
+            await self._do("release", gone, self._kept.pop(gone))
+        lost = []
+        for broadcast, credential in hosts.items():
+            self._kept[broadcast] = credential
+            if not await self._do("keep", broadcast, credential):
+                lost.append(broadcast)
+        return lost
+
+    async def _do(self, what: str, broadcast: str, credential: str) -> bool:
+        args: list[str | int] = [what, credential, self._node_id, NODE_LIFE_S * 1000]
+        async with asyncio.timeout(_DEADLINE_S):
+            return bool(await self._script(keys=[f"hawker:host:{broadcast}"], args=args))
+
+
 class RedisAdmission:
     """`stream.ports.Admission`: redeems the tickets that the web role put into the redirect."""
 
@@ -199,6 +234,21 @@ class RedisAdmission:
         bearer = bytes.fromhex(kept.bearer_sha256) if kept.bearer_sha256 else None
         broadcast, purpose = BroadcastId(kept.broadcast), Purpose(kept.purpose)
         return Grant(broadcast, purpose, kept.credential, bearer, kept.is_edge)
+
+
+class OneHostAdmission:
+    """`stream.ports.Admission`: lets nobody publish what somebody else publishes on another node."""
+
+    def __init__(self, admission: Admission, hosts: Hosts) -> None:
+        self._admission, self._hosts = admission, hosts
+
+    async def redeem(self, ticket: str) -> Grant | None:
+        grant = await self._admission.redeem(ticket)
+        if grant is None or grant.purpose is not Purpose.PUBLISH:
+            return grant
+        if not await self._hosts.claim(grant.broadcast, grant.credential):
+            raise PublishedElsewhere
+        return grant
 
 
 _RANK = {BroadcastState.IDLE: 0, BroadcastState.AWAY: 1, BroadcastState.LIVE: 2}

@@ -199,6 +199,16 @@ class Node:
         if stack is not None:
             await stack.aclose()
 
+    def hosts(self) -> dict[BroadcastId, str]:
+        """The credentials of those who publish here."""
+        return {broadcast: host.grant.credential for broadcast, host in self.sessions.hosts().items()}
+
+    def close_host(self, broadcast: BroadcastId) -> None:
+        """Another node has the broadcast's host."""
+        host = self.sessions.hosts().get(broadcast)
+        if host is not None:
+            host.close("taken_over")
+
     def end(self, broadcast: BroadcastId) -> None:
         """The show is over: its publisher and viewers are sent away."""
         self.sessions.end(broadcast)

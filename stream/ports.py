@@ -33,9 +33,16 @@ class Grant:
     """Another node pulls for viewers of its own: it is sent one layer whole, and counts as no viewer."""
 
 
+class PublishedElsewhere(Exception):
+    """Somebody with another credential publishes this broadcast on another node."""
+
+
 class Admission(Protocol):
     async def redeem(self, ticket: str) -> Grant | None:
-        """The grant behind a single-use ticket, or None when it is unknown, spent or expired."""
+        """The grant behind a single-use ticket, or None when it is unknown, spent or expired.
+
+        PublishedElsewhere for a publisher's that would be the broadcast's second.
+        """
         ...
 
 

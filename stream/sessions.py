@@ -46,6 +46,7 @@ from .wire.peer import Clock, Peer
 AWAY_S = 600.0
 """How long viewers wait for a publisher before the broadcast is over."""
 RETRY_S = 2
+SECOND_HOST = "another publisher is on this broadcast; stop it, or use its stream key to take over"
 
 Session = Publisher | Viewer
 _RETURN_AFTER = frozenset(("draining", "node_stopped", "consent_lost", "handshake_timeout"))
@@ -107,12 +108,10 @@ class Sessions:
         """The session and the answer; ConflictError when another publisher holds the broadcast."""
         self._admit(grant)
         broadcast = self.broadcast(grant.broadcast)
-        held = next((p for p in (broadcast.heir, broadcast.publisher) if isinstance(p, Publisher)), None)
+        held = _host(broadcast)
         if held is not None:
             if held.grant.credential != grant.credential:
-                raise ConflictError(
-                    "another publisher is on this broadcast; stop it, or use its stream key to take over"
-                )
+                raise ConflictError(SECOND_HOST)
             held.close("taken_over")
             broadcast = self.broadcast(grant.broadcast)  # one that was never live has gone with it
         session, peer, local = self._peer(offer)
@@ -200,6 +199,10 @@ class Sessions:
         session.peer.ice.restart(local, remote_ufrag)
         self._ingress.add(session.peer, local)
         return local
+
+    def hosts(self) -> dict[BroadcastId, Publisher]:
+        """Who publishes here, on air already or not."""
+        return {id: host for id, held in self.broadcasts.items() if (host := _host(held)) is not None}
 
     def end(self, broadcast_id: BroadcastId, reason: str = "ended") -> None:
         """Closes a broadcast and everyone on it; unknown ones are over already."""
@@ -319,6 +322,10 @@ class Sessions:
     @staticmethod
     def _is_over(broadcast: Broadcast, now: float) -> bool:
         return now - broadcast.since > AWAY_S
+
+
+def _host(broadcast: Broadcast) -> Publisher | None:
+    return next((held for held in (broadcast.heir, broadcast.publisher) if isinstance(held, Publisher)), None)
 
 
 def _never_began(broadcast: Broadcast) -> bool:

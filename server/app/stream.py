@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 import secrets
 import time
@@ -16,12 +17,15 @@ from server import media
 from server.app.picture_news import News
 from server.app.signals import hear_ended_shows
 from server.config import Settings
-from server.media import NodeRegistry, RedisAdmission
+from server.media import Hosts, NodeRegistry, OneHostAdmission, RedisAdmission
 from server.tickets import MediaTicket, Tickets
 from stream.node import IceServer, Node, NodeSettings
 from stream.ports import BroadcastId, BroadcastState, Origin, Purpose
 
+logger = logging.getLogger(__name__)
+
 _SEEN_S = 0.2
+_KEEP_HOSTS_S = 0.5
 _LOOK_AGAIN_S = 0.5
 
 
@@ -94,25 +98,39 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
     redis = open_redis(settings.redis_url, connections=settings.redis_pool)
     registry, tickets = NodeRegistry(redis), Tickets(redis)
     news = News(_as_registered(settings), registry, ShowLog(redis))
-    origins = RegistryOrigins(settings.node_id, registry, tickets)
-    node = Node(node_settings(settings), RedisAdmission(tickets), news, origins)
+    origins, hosts = RegistryOrigins(settings.node_id, registry, tickets), Hosts(redis, settings.node_id)
+    admission = OneHostAdmission(RedisAdmission(tickets), hosts)
+    node = Node(node_settings(settings), admission, news, origins)
     await node.start()
     try:
         news.node_beat({})
         async with asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(news.tell())
             hearing = tasks.create_task(hear_ended_shows(redis, lambda show: node.end(BroadcastId(show))))
+            keeping = tasks.create_task(_keep_hosts(node, hosts))
             ready()
             try:
                 await asyncio.Event().wait()
             finally:
                 news.draining()
                 await _drain(node, registry, settings)
-                await _end(telling)
-                await _end(hearing)
+                for task in (telling, hearing, keeping):
+                    await _end(task)
     finally:
         await node.stop()
         await redis.aclose()
+
+
+async def _keep_hosts(node: Node, hosts: Hosts) -> None:
+    """While Valkey is away nobody can be let in, so that what was claimed stays true until it is back."""
+    while True:
+        try:
+            for broadcast in await hosts.keep(node.hosts()):
+                logger.warning("another node has the host of %s", broadcast)
+                node.close_host(broadcast)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.warning("who publishes here can't be told: %s", error)
+        await asyncio.sleep(_KEEP_HOSTS_S)
 
 
 async def _drain(node: Node, registry: NodeRegistry, settings: Settings) -> None:

@@ -17,12 +17,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from stream.ports import Admission, Grant, Purpose
-from stream.sessions import Session, Sessions
+from stream.ports import Admission, Grant, PublishedElsewhere, Purpose
+from stream.sessions import SECOND_HOST, Session, Sessions
 
 from .answer import read_publisher_offer, read_viewer_offer
 from .counter import Countered
-from .errors import MalformedError, NotAllowedError, SignalError, UnavailableError, UnsupportedError
+from .errors import (
+    ConflictError,
+    MalformedError,
+    NotAllowedError,
+    SignalError,
+    UnavailableError,
+    UnsupportedError,
+)
 from .events import EVENTS, known, read_wanted
 from .fragment import Fragment, read_fragment, write_fragment
 from .http import (
@@ -169,6 +176,8 @@ class Resources:
         try:
             async with asyncio.timeout(REDEEM_S):
                 grant = await self._admission.redeem(ticket) if ticket else None
+        except PublishedElsewhere as error:
+            raise ConflictError(SECOND_HOST) from error
         except Exception as error:
             raise UnavailableError(
                 "tickets can't be checked at the moment; try again",

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from overlay.log import open_redis
-from server.media import Carried, Node, NodeRegistry, Picture, RedisAdmission, choose, origin_of, summed
+from server.media import (
+    Carried,
+    Hosts,
+    Node,
+    NodeRegistry,
+    Picture,
+    RedisAdmission,
+    choose,
+    origin_of,
+    summed,
+)
 from server.tickets import MediaTicket, RoomTicket, Tickets
 from stream.ports import BroadcastState, Purpose
 
@@ -141,3 +152,46 @@ async def test_admission_takes_media_tickets_once(redis: Redis) -> None:
     room = await tickets.issue(RoomTicket("s", None, None, "guest"))
     assert await admission.redeem(room) is None
     assert await admission.redeem("garbage") is None
+
+
+async def test_only_one_of_many_who_claim_a_broadcast_at_once_gets_it(redis: Redis) -> None:
+    nodes = [Hosts(redis, f"node-{place}") for place in range(20)]
+    claims = await asyncio.gather(*(held.claim("s", f"key:{place}") for place, held in enumerate(nodes)))
+    assert claims.count(True) == 1
+    winner = claims.index(True)
+    others = await asyncio.gather(*(held.claim("s", f"key:{winner}") for held in nodes))
+    assert all(others), "the host may move"
+    assert await nodes[0].claim("t", "key:99"), "another broadcast is another matter"
+
+
+async def test_a_host_who_moves_leaves_nothing_open_in_between(redis: Redis) -> None:
+    old, new, third = (Hosts(redis, name) for name in ("old", "new", "third"))
+    assert await old.claim("s", "key:1")
+    assert await old.keep({"s": "key:1"}) == []
+    assert await new.claim("s", "key:1")
+    assert await old.keep({"s": "key:1"}) == [], "it is on both for a moment"
+    assert await old.keep({}) == []
+    assert not await third.claim("s", "key:2"), "the old node lets go of nothing that the new one has"
+    await new.keep({"s": "key:1"})
+    await new.keep({})
+    assert await third.claim("s", "key:2")
+
+
+async def test_a_node_decides_itself_who_takes_over_on_it(redis: Redis) -> None:
+    node, other = Hosts(redis, "a"), Hosts(redis, "b")
+    await node.claim("s", "key:1")
+    assert await node.claim("s", "key:2"), "it knows whether the first is still there"
+    assert await other.claim("s", "key:1"), "until it says so, nothing has changed"
+    assert await node.keep({"s": "key:2"}) == ["s"], "who was second learns it"
+
+
+async def test_what_a_dead_node_had_is_free_after_a_while(redis: Redis) -> None:
+    dead, other = Hosts(redis, "a"), Hosts(redis, "b")
+    await dead.claim("s", "key:1")
+    assert not await other.claim("s", "key:2")
+    assert 0 < await redis.pttl("hawker:host:s") <= 3000
+    await redis.pexpire("hawker:host:s", 1)
+    async with asyncio.timeout(5):
+        while not await other.claim("s", "key:2"):
+            await asyncio.sleep(0.01)
+    assert await dead.keep({"s": "key:1"}) == ["s"]

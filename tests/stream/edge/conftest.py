@@ -178,7 +178,7 @@ class Role:
 def start_role(redis_url, tmp_path, free_ports):
     started = []
 
-    def start(name):
+    def start(name, drain_s=2):
         http, udp = free_ports(1), free_ports(1)
         environ = {
             "HAWKER_REDIS_URL": redis_url,
@@ -187,7 +187,7 @@ def start_role(redis_url, tmp_path, free_ports):
             "HAWKER_STREAM_HTTP_PORT": str(http),
             "HAWKER_STREAM_UDP_PORT": str(udp),
             "HAWKER_STREAM_PUBLIC_URL": f"http://127.0.0.1:{http}",
-            "HAWKER_STREAM_DRAIN_S": "2",
+            "HAWKER_STREAM_DRAIN_S": str(drain_s),
             "HAWKER_DATA_DIR": str(tmp_path),
         }
         with (tmp_path / f"{name}.log").open("wb") as log:

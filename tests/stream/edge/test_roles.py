@@ -70,3 +70,39 @@ async def test_nodes_die_and_drain_and_the_picture_goes_on(start_role, redis_url
         edge.process.send_signal(signal.SIGTERM)
         await until(lambda: edge.process.poll() is not None, 5)
         assert await registry.nodes() == [], "the last one waits for nobody"
+
+
+async def test_a_broadcast_has_one_host_while_its_node_drains(start_role, redis_url, at, camera):
+    """Whoever comes with another key is refused wherever they are sent, until the host has gone."""
+    old, new = start_role("old", drain_s=60), start_role("new")
+    async with open_redis(redis_url) as redis:
+        registry, tickets = NodeRegistry(redis), Tickets(redis)
+
+        async def until_nodes(condition, timeout_s=60):
+            async with asyncio.timeout(timeout_s):
+                while not condition({node.id: node for node in await registry.nodes()}):
+                    await asyncio.sleep(0.02)
+
+        async def publish(role, key):
+            ticket = await tickets.issue(MediaTicket(SHOW, "publish", key))
+            return await at(role).join(ticket, kind="whip")
+
+        await until_nodes(lambda held: len(held) == 2)
+        host = await publish(old, "key:1")
+        async with rolling(camera(host)):
+            await until_nodes(lambda held: held["old"].state(SHOW) is BroadcastState.LIVE)
+            old.process.send_signal(signal.SIGTERM)
+            await until_nodes(lambda held: held["old"].is_draining)
+            assert (await registry.node_for(SHOW, Purpose.PUBLISH)).id == "new"
+            await asyncio.sleep(3.5)  # longer than the lease of a node that says nothing
+            second = await publish(new, "key:2")
+            assert (second.status, second.problem["code"]) == (409, "publisher_present")
+            moved = await publish(new, "key:1")
+            assert moved.status == 201
+        await host.delete()
+        async with rolling(camera(moved, ssrc=0x7777, seq=9, timestamp=5)):
+            await until(lambda: old.process.poll() is not None)
+            second = await publish(new, "key:2")
+            assert (second.status, second.problem["code"]) == (409, "publisher_present")
+        await moved.delete()
+        assert (await publish(new, "key:2")).status == 201
