@@ -79,11 +79,6 @@ def shop_view(shop: staff.Shop) -> ShopView:
 
 OPERATIONS = (
     Operation(
-        method="GET",
-        path="/api/config",
-        handler=config,
-        summary="The shop, its payments and where its live room is",
-        returns=Config,
-        errors=("no_shop",),
+        "GET", "/api/config", config, "The shop, its payments and where its live room is", errors=("no_shop",)
     ),
 )

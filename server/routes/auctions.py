@@ -146,38 +146,24 @@ _SEEING = ("no_such_auction", "no_such_show", "pass_needed")
 
 OPERATIONS = (
     Operation(
-        method="GET",
-        path="/api/auctions/{id:uuid}",
-        handler=auction,
-        summary="An auction as everybody may see it",
-        query=PassQuery,
-        returns=Auction,
-        errors=_SEEING,
+        "GET", "/api/auctions/{id:uuid}", auction, "An auction as everybody may see it", errors=_SEEING
     ),
     Operation(
-        method="GET",
-        path="/api/auctions/{id:uuid}/book",
-        handler=book,
-        summary="The public bid book, by pseudonym",
-        query=BookQuery,
-        returns=Book,
-        errors=_SEEING,
+        "GET", "/api/auctions/{id:uuid}/book", book, "The public bid book, by pseudonym", errors=_SEEING
     ),
     Operation(
-        method="GET",
-        path="/api/me/auctions",
-        handler=my_auctions,
-        summary="Auctions one has bid in, and where one stands; the newest first",
-        access=SIGNED_IN,
-        returns=OwnAuctions,
+        "GET",
+        "/api/me/auctions",
+        my_auctions,
+        "Auctions one has bid in, and where one stands; the newest first",
+        SIGNED_IN,
     ),
     Operation(
-        method="GET",
-        path="/api/staff/shows/{id:uuid}/auctions",
-        handler=of_show,
-        summary="A show's auctions with their reserves, offers and orders",
-        access=staff(Action.RUN_SHOWS),
-        returns=StaffAuctions,
+        "GET",
+        "/api/staff/shows/{id:uuid}/auctions",
+        of_show,
+        "A show's auctions with their reserves, offers and orders",
+        staff(Action.RUN_SHOWS),
         errors=("no_such_show",),
     ),
 )

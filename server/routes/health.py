@@ -84,12 +84,6 @@ async def metrics(call: Call) -> Response:
 
 
 OPERATIONS = (
-    Operation(method="GET", path="/healthz", handler=health, summary="Health by part", returns=Health),
-    Operation(
-        method="GET",
-        path="/metrics",
-        handler=metrics,
-        summary="Prometheus metrics",
-        media_type="text/plain",
-    ),
+    Operation("GET", "/healthz", health, "Health by part", returns=Health),
+    Operation("GET", "/metrics", metrics, "Prometheus metrics", media_type="text/plain"),
 )

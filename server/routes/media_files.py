@@ -26,10 +26,10 @@ async def image(call: Call) -> Response:
 
 OPERATIONS = (
     Operation(
-        method="GET",
-        path="/media/{image_id:uuid}/{width:int}.webp",
-        handler=image,
-        summary="An image, 96, 320, 640 or 1280 pixels wide",
+        "GET",
+        "/media/{image_id:uuid}/{width:int}.webp",
+        image,
+        "An image, 96, 320, 640 or 1280 pixels wide",
         media_type="image/webp",
         errors=("no_such_image",),
     ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field
+from types import NoneType
+from typing import Any, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -104,22 +105,37 @@ class Call:
 Handler = Callable[..., Awaitable[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """`handler(call[, query][, body])` returns a struct, None, a Reply or a ready Response."""
+    """`handler(call[, query][, body])` returns a struct, None, a Reply or a ready Response.
+
+    What it takes and gives is read from its annotations; `returns` is for handlers that give a Reply or a
+    Response. One that gives None answers 204.
+    """
 
     method: str
     path: str
     handler: Handler
     summary: str
     access: Access = ANYONE
-    query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    _: KW_ONLY
+    query: type[msgspec.Struct] | None = field(init=False)
+    body: type[msgspec.Struct] | None = field(init=False)
     upload: Upload | None = None
     returns: Any = None  # a struct, or a struct | None
     media_type: str = "application/json"  # of what is returned
     status: int = 200
     errors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(self.handler)
+        gives = hints.get("return")
+        if gives is NoneType and self.status == 200:
+            object.__setattr__(self, "status", 204)
+        if isinstance(gives, type) and issubclass(gives, msgspec.Struct):
+            object.__setattr__(self, "returns", gives)
+        for name in ("query", "body"):
+            object.__setattr__(self, name, hints.get(name))
 
     @property
     def all_errors(self) -> tuple[str, ...]:

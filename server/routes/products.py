@@ -46,21 +46,6 @@ async def product(call: Call) -> Product:
 
 
 OPERATIONS = (
-    Operation(
-        method="GET",
-        path="/api/products",
-        handler=products,
-        summary="Products on sale, the newest first",
-        query=ProductQuery,
-        returns=Products,
-        errors=("no_shop",),
-    ),
-    Operation(
-        method="GET",
-        path="/api/products/{handle}",
-        handler=product,
-        summary="One product",
-        returns=Product,
-        errors=("no_such_product", "no_shop"),
-    ),
+    Operation("GET", "/api/products", products, "Products on sale, the newest first", errors=("no_shop",)),
+    Operation("GET", "/api/products/{handle}", product, "One product", errors=("no_such_product", "no_shop")),
 )

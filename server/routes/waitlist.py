@@ -86,20 +86,18 @@ async def leave(call: Call) -> PlaceView:
 
 OPERATIONS = (
     Operation(
-        method="GET",
-        path="/api/me/waitlist",
-        handler=my_places,
-        summary="Own places on waitlists: offers first, then those that wait, then what ended this week",
-        access=SIGNED_IN,
-        returns=Places,
+        "GET",
+        "/api/me/waitlist",
+        my_places,
+        "Own places on waitlists: offers first, then those that wait, then what ended this week",
+        SIGNED_IN,
     ),
     Operation(
-        method="POST",
-        path="/api/waitlist",
-        handler=join,
-        summary="Wait for a variant that is sold out; the place one has stays",
-        access=SIGNED_IN,
-        body=NewPlace,
+        "POST",
+        "/api/waitlist",
+        join,
+        "Wait for a variant that is sold out; the place one has stays",
+        SIGNED_IN,
         returns=PlaceView,
         status=201,
         errors=(
@@ -112,12 +110,11 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        method="DELETE",
-        path="/api/waitlist/{id:uuid}",
-        handler=leave,
-        summary="Give the place on a variant's waitlist up, or turn its offer down",
-        access=SIGNED_IN,
-        returns=PlaceView,
+        "DELETE",
+        "/api/waitlist/{id:uuid}",
+        leave,
+        "Give the place on a variant's waitlist up, or turn its offer down",
+        SIGNED_IN,
         errors=("not_waiting",),
     ),
 )

@@ -37,12 +37,11 @@ async def stripe(call: Call) -> Received:
 
 OPERATIONS = (
     Operation(
-        method="POST",
-        path="/api/stripe/webhook",
-        handler=stripe,
-        summary="Stripe's webhook; signed, at most 300 s old",
-        access=MACHINE,
-        returns=Received,
+        "POST",
+        "/api/stripe/webhook",
+        stripe,
+        "Stripe's webhook; signed, at most 300 s old",
+        MACHINE,
         errors=("bad_signature", "stale_webhook", "bad_webhook", "too_large", "too_slow"),
     ),
 )
