@@ -17,8 +17,6 @@ from loadtests.commerce.books import Told
 from loadtests.commerce.chaos_client import GIVE_UP_S, Answer, Client, NotAnswered
 from loadtests.commerce.shop import BenchShop
 
-FINAL = frozenset({"paid", "declined", "cancelled", "refunded", "fulfilled"})
-
 
 @dataclass
 class Stage:

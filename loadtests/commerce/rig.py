@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import random
-import secrets
 import signal
 import socket
 import sys
@@ -244,7 +243,3 @@ async def make_owner(database_url: str, shop: BenchShop) -> tuple[str, str]:
     finally:
         await connection.close()
     return user_id, (await sign_in(database_url, [user_id]))[user_id]
-
-
-def fresh_key() -> str:
-    return secrets.token_hex(16)

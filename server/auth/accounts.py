@@ -7,7 +7,7 @@ themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -179,7 +179,3 @@ def letter(kind: str, to: str, **values: object) -> dict[str, object]:
 def normal_email(raw: str) -> str:
     """Addresses are kept in lower case without spaces around."""
     return raw.strip().lower()
-
-
-def held_roles(person: Person | None) -> Iterable[str]:
-    return person.roles if person else ()

@@ -96,16 +96,6 @@ def beat_strength(number: int) -> int:
     return max(0, _BEAT_STRENGTHS - 1 - number % BEAT_FRAMES // 4)
 
 
-def as_image(planes: Planes) -> Image.Image:
-    """A frame as people see it."""
-    luma = [min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256)]
-    chroma = [min(255, max(0, round((value - 16) * 255 / 224))) for value in range(256)]
-    size, half = (WIDTH, HEIGHT), (WIDTH // 2, HEIGHT // 2)
-    y = Image.frombytes("L", size, planes[0]).point(luma)
-    u, v = (Image.frombytes("L", half, plane).point(chroma).resize(size) for plane in planes[1:])
-    return Image.merge("YCbCr", (y, u, v)).convert("RGB")
-
-
 def _still(title: str) -> Image.Image:
     still = _gradient((WIDTH, HEIGHT), _DEEP, _NIGHT)
     _draw_niche(still)

@@ -189,8 +189,3 @@ def _for_people(demo: Demo, seeded: Seeded, accounts: Accounts) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def default_data() -> Path:
-    """Where the demo keeps its data unless told otherwise."""
-    return Path(".demo")

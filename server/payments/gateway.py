@@ -103,12 +103,6 @@ class StripeGateway:
         """What may be shown of a card."""
         return card_view(await self._get(lambda api: api.v1.payment_methods.retrieve_async(payment_method)))
 
-    async def list_cards(self, customer: str) -> tuple[CardView, ...]:
-        """A customer's saved cards, newest first, at most a hundred."""
-        params = {"customer": customer, "type": "card", "limit": _PAGE}
-        page = await self._get(lambda api: api.v1.payment_methods.list_async(cast(Any, params)))
-        return tuple(card_view(method) for method in page["data"])
-
     async def detach(self, payment_method: str) -> None:
         """Forget a saved card, for good. One that is already forgotten is no error."""
         answer = await self._ask(lambda api: api.v1.payment_methods.detach_async(payment_method))
@@ -256,10 +250,6 @@ class StripeGateway:
         if not complete:
             raise error_of(Refused("too_many_refunds", None, f"more than {at_most} refunds of one payment"))
         return tuple(map(refund_view, found))
-
-    async def refund_status(self, refund: str) -> str:
-        """How a refund went in the end: `succeeded`, `pending`, `failed`, `canceled`, `requires_action`."""
-        return str((await self._get(lambda api: api.v1.refunds.retrieve_async(refund)))["status"])
 
     async def list_events(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -48,20 +47,3 @@ class TokenBucket:
             return None
         self._next_s = earliest_s + gap_s
         return wait_s
-
-    def wait_s(self, now_s: float) -> float:
-        """How long a request arriving now would have to wait."""
-        return max(0.0, self._next_s - now_s)
-
-
-class OwnTurns:
-    """`Turns` of one process by itself."""
-
-    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
-        self._bucket, self._clock = TokenBucket(limit), clock
-
-    async def take(self) -> float | None:
-        return self._bucket.take(self._clock())
-
-    def wait_s(self) -> float:
-        return self._bucket.wait_s(self._clock())

@@ -269,11 +269,3 @@ class Auction:
             return False
         self.state = to
         return True
-
-
-def folded(terms: Terms, state: AuctionState, lines: Collection[Line]) -> Auction:
-    """An auction from its book."""
-    auction = Auction(terms, state)
-    for line in lines:
-        auction.add(line)
-    return auction

@@ -94,8 +94,3 @@ def promotion(line: Sequence[Waiting], available: int, buyer_limit: int) -> Prom
         offers.append(Offer(waiting.place_id, units))
         available -= units
     return Promotion(tuple(offers), tuple(over))
-
-
-def open_offer(state: PlaceState, ends_ms: int, now_ms: int) -> bool:
-    """Whether an offer can be taken now."""
-    return state is PlaceState.OFFERED and now_ms < ends_ms

@@ -47,11 +47,6 @@ INSERT INTO ledger_blocks (ledger, number, last_id, ids, marks, previous, sha256
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
-_TAIL = """
-SELECT count(*), coalesce(extract(epoch FROM now() - min(at)), 0)::float8 FROM {ledger}
-WHERE id > coalesce((SELECT last_id FROM ledger_blocks WHERE ledger = $1 ORDER BY number DESC LIMIT 1), 0)
-"""
-
 
 @dataclass(slots=True)
 class _Horizon:
@@ -60,14 +55,6 @@ class _Horizon:
     reached: int = 0
     next: int = 0
     writers: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """Rows that are not sealed yet, and how old the oldest is."""
-
-    rows: int
-    oldest_s: float
 
 
 @dataclass(slots=True)
@@ -127,14 +114,6 @@ class Sealer:
     async def _due(self, connection: Connection, ledger: str, line: str) -> bool:
         oldest_s: float = await connection.fetchval(_OLDEST_S.format(ledger=ledger), id_of(line))
         return oldest_s >= self.linger_s
-
-    async def tails(self) -> dict[str, Tail]:
-        """What waits to be sealed, a ledger."""
-        tails = {}
-        for ledger in LINES:
-            row = await Database(self.pool).fetchrow(_TAIL.format(ledger=ledger), ledger)
-            tails[ledger] = Tail(*row) if row else Tail(0, 0.0)
-        return tails
 
 
 def _row(block: Block) -> tuple[object, ...]:

@@ -67,6 +67,10 @@ class Provider:
     async def saved_card(self, customer: str, card: str = "pm_card_visa") -> str:
         return (await self.api.v1.payment_methods.attach_async(card, {"customer": customer})).id
 
+    async def cards(self, customer: str) -> list[str]:
+        found = await self.api.v1.payment_methods.list_async({"customer": customer, "type": "card"})
+        return [card.id for card in found.data]
+
 
 @contextlib.asynccontextmanager
 async def sdk(url: str) -> AsyncIterator[stripe.StripeClient]:

@@ -25,7 +25,6 @@ from server.payments.outcomes import (
     Unknown,
     outcome_of,
 )
-from server.payments.rate_limit import OwnTurns, RateLimit
 
 from .conftest import SECRET, Provider
 
@@ -334,19 +333,30 @@ async def test_a_card_is_saved_shown_and_forgotten(provider: Provider) -> None:
     assert (saved.status, saved.customer) == ("succeeded", customer)
     card = await provider.gateway.retrieve_payment_method(saved.payment_method or "")
     assert (card.brand, card.last4, card.customer) == ("visa", "4242", customer)
-    assert await provider.gateway.list_cards(customer) == (card,)
+    assert await provider.cards(customer) == [card.payment_method]
     await provider.gateway.detach(card.payment_method)
     await provider.gateway.detach(card.payment_method)
-    assert await provider.gateway.list_cards(customer) == ()
+    assert await provider.cards(customer) == []
     with pytest.raises(ProviderRefused, match="resource_missing"):
         await provider.gateway.detach("pm_none")
 
 
-async def test_calls_are_spaced_under_the_limit_and_the_line_is_bounded(provider: Provider) -> None:
-    now = 0.0
-    gateway = StripeGateway(
-        SECRET, base_url=provider.url, turns=OwnTurns(RateLimit(1, burst=2, max_wait_s=0.5), lambda: now)
-    )
+class Line:
+    """`Turns` that are given out as listed."""
+
+    def __init__(self, *turns: float | None) -> None:
+        self.left = list(turns)
+
+    async def take(self) -> float | None:
+        return self.left.pop(0)
+
+    def wait_s(self) -> float:
+        return 1.0
+
+
+async def test_calls_wait_for_their_turn_and_a_full_line_is_told_at_once(provider: Provider) -> None:
+    line = Line(0.0, 0.01, None, None, 0.0)
+    gateway = StripeGateway(SECRET, base_url=provider.url, turns=line)
     for _ in range(2):
         with pytest.raises(ProviderRefused):
             await gateway.retrieve("pi_none")
@@ -354,9 +364,9 @@ async def test_calls_are_spaced_under_the_limit_and_the_line_is_bounded(provider
         await gateway.retrieve("pi_none")
     assert busy.value.retry_after_s == 1.0
     assert await gateway.capture("pi_none", 1, "k") == RateLimited(1.0)
-    now = 1.0
     with pytest.raises(ProviderRefused):
         await gateway.retrieve("pi_none")
+    assert line.left == []
     await gateway.close()
 
 

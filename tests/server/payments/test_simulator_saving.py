@@ -31,8 +31,7 @@ async def test_the_browser_saves_a_card_with_the_publishable_key(provider: Provi
     saved = await provider.api.v1.setup_intents.retrieve_async(intent.id, {"expand": ["payment_method"]})
     assert saved.payment_method.card.last4 == "4444"
     assert saved.payment_method.customer == customer
-    cards = await provider.api.v1.payment_methods.list_async({"customer": customer, "type": "card"})
-    assert [card.id for card in cards.data] == [saved.payment_method.id]
+    assert await provider.cards(customer) == [saved.payment_method.id]
 
 
 async def test_a_wrong_client_secret_saves_nothing(provider: Provider) -> None:
@@ -109,13 +108,13 @@ async def test_a_declining_card_is_not_saved(provider: Provider) -> None:
         "card_declined",
         None,
     )
-    assert await provider.gateway.list_cards(customer) == ()
+    assert await provider.cards(customer) == []
 
 
 async def test_a_card_that_declines_only_when_charged_can_be_saved(provider: Provider) -> None:
     customer = await provider.customer()
     await provider.saved_card(customer, "pm_card_chargeCustomerFail")
-    assert len(await provider.gateway.list_cards(customer)) == 1
+    assert len(await provider.cards(customer)) == 1
 
 
 async def test_a_setup_intent_can_be_cancelled_once(provider: Provider, refusal: Raised) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from overlay.selling import AuctionState, StandingState
-from server.shop.auction import ENDED, NO_TAKING_BACK_MS, STEPS, TAKES_BIDS, Auction, AuctionEvent, folded
+from server.shop.auction import ENDED, NO_TAKING_BACK_MS, STEPS, TAKES_BIDS, Auction, AuctionEvent
 from server.shop.auction_book import Answer, Bid, Line, Refused, Repeated, TakeBack, Terms, Written
 
 TERMS = Terms(start_minor=1_000, increment_minor=100, duration_ms=60_000)
@@ -333,7 +333,9 @@ class Bidding(RuleBasedStateMachine):
     @invariant()
     def whoever_reads_the_book_gets_the_same(self) -> None:
         if hasattr(self, "lines"):
-            read = folded(self.terms, self.auction.state, self.lines)
+            read = Auction(self.terms, self.auction.state)
+            for line in self.lines:
+                read.add(line)
             for name in ("price_minor", "next_minor", "leader_id", "reserve_met", "bids", "picture"):
                 assert getattr(read, name) == getattr(self.auction, name)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from server.shop.waitlist import PlaceEvent, PlaceState, Waiting, open_offer, promotion, step
+from server.shop.waitlist import PlaceEvent, PlaceState, Waiting, promotion, step
 
 LINES = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), max_size=8)
 
@@ -96,7 +96,7 @@ class Line(RuleBasedStateMachine):
     @rule()
     def serve(self) -> None:
         for place in self.places:
-            if place.state is PlaceState.OFFERED and not open_offer(place.state, place.ends, self.now):
+            if place.state is PlaceState.OFFERED and self.now >= place.ends:
                 self.move(place, PlaceEvent.EXPIRED)
         done = promotion([Waiting(str(p.number), p.quantity) for p in self.line()], self.available, 0)
         for offer in done.offers:
@@ -110,9 +110,9 @@ class Line(RuleBasedStateMachine):
     def buy(self, data: st.DataObject) -> None:
         if self.places:
             place = data.draw(st.sampled_from(self.places))
-            if open_offer(place.state, place.ends, self.now):
+            if place.state is PlaceState.OFFERED and self.now < place.ends:
                 assert self.move(place, PlaceEvent.BOUGHT)
-            assert not open_offer(place.state, place.ends, self.now)
+                assert place.state is not PlaceState.OFFERED
 
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
