@@ -3,6 +3,10 @@ import { start } from '../ui/start.tsx';
 import { Page } from './page.tsx';
 import { ShowStore } from './store.ts';
 import './show.css';
+import './stage.css';
+import './cards.css';
+import './talk.css';
+import './reactions.css';
 
 // /shows/{id}; a show that is not public takes its pass from #pass=, which no server and no log ever sees.
 const showId = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
