@@ -21,6 +21,7 @@ from server.demo.handover import Accounts, Seeded, WhipTarget
 from server.shop.ids import ShopId
 from server.store import addresses, cards, catalogue, images, people, shows, staff
 from server.store.pool import Connection, Pool, open_pool, transaction
+from server.store.product_images import add_product_image
 from server.store.rows import new_id
 from server.store.stock import StockStore
 from server.tickets import STREAM_KEY_PREFIX
@@ -242,7 +243,7 @@ class _Seed:
             image = await images.add_image(
                 db, shop_id, image_id, hashlib.sha256(raw).digest(), rendered.width, rendered.height, len(raw)
             )
-            await catalogue.add_product_image(db, product_id, image.id, piece.alt)
+            await add_product_image(db, product_id, image.id, piece.alt)
             made = [(await self._variant(db, product_id, piece, form), form) for form in piece.forms]
         stock = StockStore(self._pool)
         for variant_id, form in made:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from server.media import Picture
 from server.store import catalogue
@@ -31,6 +32,18 @@ Search = Annotated[str, Meta(max_length=100)]
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True):
     """A request body: what is not in it is refused."""
+
+
+def given(body: Body) -> dict[str, Any]:
+    """What a PATCH names; ids as text, lists for what comes as tuples."""
+    named = {name: getattr(body, name) for name in body.__struct_fields__}
+    return {name: _plain(value) for name, value in named.items() if value is not UNSET}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 class View(Struct, frozen=True):

@@ -1,25 +1,25 @@
-"""The back office's catalogue: products, variants, stock, images, import."""
+"""The back office's catalogue: products, variants, stock, import."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from server.auth import limits
 from server.auth.roles import Action, may
 from server.problems import Problem
 from server.routes.about import the_shop
-from server.routes.operation import Call, Operation, Reply, Upload, staff
+from server.routes.operation import Call, Operation, Upload, staff
 from server.routes.product_import import import_products
 from server.routes.products import page
 from server.routes.schemas import (
     AmountMinor,
     Body,
-    Image,
     Line,
     OptionalLine,
     Product,
@@ -28,11 +28,10 @@ from server.routes.schemas import (
     Text,
     Variant,
     View,
-    image_url,
+    given,
     product_view,
     variant_view,
 )
-from server.routes.uploads import IMAGE_ERRORS, keep_image
 from server.shop.ids import ShopId
 from server.store import catalogue as store
 from server.store.pool import Connection, transaction
@@ -44,7 +43,6 @@ Units = Annotated[int, Meta(ge=0, le=1_000_000)]
 BuyerLimit = Annotated[int, Meta(ge=0, le=1_000)]
 Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=60)], ...], Meta(max_length=50)]
 _MOST_VARIANTS = 200
-_MOST_IMAGES = 30
 
 
 class NewVariant(Body, frozen=True):
@@ -92,14 +90,16 @@ class SetStock(Body, frozen=True):
     available: Units
 
 
+class StaffProduct(Product, frozen=True):
+    """`archived` variants were taken off sale; PATCH one's `state` to put it back."""
+
+    archived: tuple[Variant, ...]
+
+
 class StaffProductQuery(View, frozen=True):
     state: State | None = None
     q: Search = ""
     cursor: UUID | None = None
-
-
-class ImageQuery(View, frozen=True):
-    alt: OptionalLine = ""
 
 
 class ImportProblem(View, frozen=True):
@@ -122,47 +122,48 @@ async def list_products(call: Call, query: StaffProductQuery) -> Products:
     return page(found)
 
 
-async def add_product(call: Call, body: NewProduct) -> Reply:
+async def one_product(call: Call) -> StaffProduct:
+    return await _product(call, (await the_shop(call)).id, call.path("id"))
+
+
+async def add_product(call: Call, body: NewProduct) -> StaffProduct:
     shop = await the_shop(call)
     async with transaction(call.deps.pool) as db:
         handle = body.handle or await store.free_handle(db, shop.id, handle_of(body.title))
-        fields = {**_given(body), "handle": handle, "title": body.title.strip()}
+        fields = {**given(body), "handle": handle, "title": body.title.strip()}
         product_id = await store.add_product(db, shop.id, fields)
-        variant_ids = [await store.add_variant(db, product_id, _given(variant)) for variant in body.variants]
+        variant_ids = [await store.add_variant(db, product_id, given(variant)) for variant in body.variants]
         await audit(db, shop.id, call.person.user_id, "add_product", product_id, {"title": body.title})
     for variant_id, variant in zip(variant_ids, body.variants, strict=True):
         await _set_stock(call, shop.id, variant_id, variant.available)
-    return Reply(await _product(call, product_id), 201)
+    return await _product(call, shop.id, product_id)
 
 
-async def change_product(call: Call, body: ChangeProduct) -> Product:
-    product_id, changes = call.path("id"), _given(body)
-    if "tags" in changes:
-        changes["tags"] = list(changes["tags"])
-    shop = await the_shop(call)
+async def change_product(call: Call, body: ChangeProduct) -> StaffProduct:
+    product_id, changes, shop = call.path("id"), given(body), await the_shop(call)
     async with transaction(call.deps.pool) as db:
-        await _require_product(db, shop.id, product_id)
+        await require_product(db, shop.id, product_id)
         await store.change_product(db, product_id, changes)
         await audit(db, shop.id, call.person.user_id, "edit_product", product_id, changes)
-    return await _product(call, product_id)
+    return await _product(call, shop.id, product_id)
 
 
-async def add_variant(call: Call, body: NewVariant) -> Reply:
+async def add_variant(call: Call, body: NewVariant) -> Variant:
     product_id, shop = call.path("id"), await the_shop(call)
     async with transaction(call.deps.pool) as db:
-        await _require_product(db, shop.id, product_id)
+        await require_product(db, shop.id, product_id)
         await db.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id)
         count = await db.fetchval("SELECT count(*) FROM variants WHERE product_id = $1", product_id)
         if count >= _MOST_VARIANTS:
             raise Problem("too_many", f"A product has at most {_MOST_VARIANTS} variants.")
-        variant_id = await store.add_variant(db, product_id, _given(body))
+        variant_id = await store.add_variant(db, product_id, given(body))
         await audit(db, shop.id, call.person.user_id, "add_variant", variant_id, {"product_id": product_id})
     await _set_stock(call, shop.id, variant_id, body.available)
-    return Reply(await _variant(call, shop.id, variant_id), 201)
+    return await _variant(call, shop.id, variant_id)
 
 
 async def change_variant(call: Call, body: ChangeVariant) -> Variant:
-    variant_id, changes, shop = call.path("id"), _given(body), await the_shop(call)
+    variant_id, changes, shop = call.path("id"), given(body), await the_shop(call)
     price_minor = changes.pop("price_minor", None)
     if price_minor is not None and not may(call.person.roles, Action.CHANGE_PRICES):
         raise Problem("not_allowed")
@@ -185,31 +186,6 @@ async def set_stock(call: Call, body: SetStock) -> Variant:
     return await _variant(call, shop.id, variant_id)
 
 
-async def add_image(call: Call, query: ImageQuery, raw: bytes) -> Reply:
-    product_id, shop = call.path("id"), await the_shop(call)
-    async with transaction(call.deps.pool) as db:
-        await _require_product(db, shop.id, product_id)
-        count = await db.fetchval("SELECT count(*) FROM product_images WHERE product_id = $1", product_id)
-    if count >= _MOST_IMAGES:
-        raise Problem("too_many", f"A product has at most {_MOST_IMAGES} images.")
-    image = await keep_image(call, shop.id, raw)
-    async with transaction(call.deps.pool) as db:
-        await store.add_product_image(db, product_id, image.id, query.alt)
-        detail = {"image_id": image.id}
-        await audit(db, shop.id, call.person.user_id, "add_image", product_id, detail)
-    return Reply(Image(image.id, image_url(image.id), query.alt, image.width, image.height), 201)
-
-
-async def remove_image(call: Call) -> None:
-    product_id, shop = call.path("id"), await the_shop(call)
-    async with transaction(call.deps.pool) as db:
-        await _require_product(db, shop.id, product_id)
-        if not await store.remove_product_image(db, product_id, call.path("image_id")):
-            raise Problem("no_such_image")
-        detail = {"image_id": call.path("image_id")}
-        await audit(db, shop.id, call.person.user_id, "remove_image", product_id, detail)
-
-
 async def import_csv(call: Call, raw: bytes) -> Imported:
     await call.deps.limits.take(limits.UPLOAD, call.person.user_id)
     shop = await the_shop(call)
@@ -229,27 +205,22 @@ def handle_of(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:100] or "product"
 
 
-def _given(body: Body) -> dict[str, Any]:
-    named = {name: getattr(body, name) for name in body.__struct_fields__ if name != "variants"}
-    return {name: value for name, value in named.items() if value is not UNSET}
-
-
 async def _set_stock(call: Call, shop_id: str, variant_id: str, available: int) -> None:
     if available:
         await call.deps.shopkeeper.set_stock(ShopId(shop_id), variant_id, available, call.person.user_id)
 
 
-async def _require_product(db: Connection, shop_id: str, product_id: str) -> None:
+async def require_product(db: Connection, shop_id: str, product_id: str) -> None:
     if not await store.product_in_shop(db, shop_id, product_id):
         raise Problem("no_such_product")
 
 
-async def _product(call: Call, product_id: str) -> Product:
+async def _product(call: Call, shop_id: str, product_id: str) -> StaffProduct:
     async with transaction(call.deps.pool) as db:
-        found = await store.product(db, product_id)
-    if found is None:
-        raise Problem("no_such_product")
-    return product_view(found)
+        await require_product(db, shop_id, product_id)
+        (found,) = await store.products(db, [product_id])
+        archived = await store.archived_variants(db, product_id)
+    return StaffProduct(**asdict(product_view(found)), archived=tuple(map(variant_view, archived)))
 
 
 async def _variant(call: Call, shop_id: str, variant_id: str) -> Variant:
@@ -260,8 +231,8 @@ async def _variant(call: Call, shop_id: str, variant_id: str) -> Variant:
     return variant_view(found)
 
 
-_PRODUCTS, _PRODUCT = "/api/staff/products", "/api/staff/products/{id:uuid}"
-_SEE, _EDIT = staff(Action.SEE_CATALOGUE), staff(Action.EDIT_CATALOGUE)
+_PRODUCTS, PRODUCT = "/api/staff/products", "/api/staff/products/{id:uuid}"
+_SEE, EDIT = staff(Action.SEE_CATALOGUE), staff(Action.EDIT_CATALOGUE)
 
 OPERATIONS = (
     Operation("GET", _PRODUCTS, list_products, "All products, the newest first", _SEE, errors=("no_shop",)),
@@ -270,8 +241,7 @@ OPERATIONS = (
         _PRODUCTS,
         add_product,
         "Add a product, with its variants if they are known",
-        _EDIT,
-        returns=Product,
+        EDIT,
         status=201,
         errors=("handle_taken", "no_shop"),
     ),
@@ -280,25 +250,32 @@ OPERATIONS = (
         _PRODUCTS + "/import",
         import_csv,
         "Import products from Shopify's CSV; the header `X-Hawker: 1` is needed",
-        _EDIT,
+        EDIT,
         upload=Upload(("text/csv",)),
         errors=("not_a_csv", "rate_limited", "no_shop"),
     ),
     Operation(
+        "GET",
+        PRODUCT,
+        one_product,
+        "One product in whatever state, with the variants that were taken off sale",
+        _SEE,
+        errors=("no_such_product", "no_shop"),
+    ),
+    Operation(
         "PATCH",
-        _PRODUCT,
+        PRODUCT,
         change_product,
         "Change a product's text or state",
-        _EDIT,
+        EDIT,
         errors=("no_such_product", "handle_taken", "no_shop"),
     ),
     Operation(
         "POST",
-        _PRODUCT + "/variants",
+        PRODUCT + "/variants",
         add_variant,
         "Add a variant",
-        _EDIT,
-        returns=Variant,
+        EDIT,
         status=201,
         errors=("no_such_product", "too_many", "no_shop"),
     ),
@@ -307,7 +284,7 @@ OPERATIONS = (
         "/api/staff/variants/{id:uuid}",
         change_variant,
         "Change a variant; a new price is told to the rooms",
-        _EDIT,
+        EDIT,
         errors=("no_such_variant", "no_shop"),
     ),
     Operation(
@@ -317,24 +294,5 @@ OPERATIONS = (
         "Set how many units can be bought now; the rooms are told",
         staff(Action.CHANGE_STOCK),
         errors=("no_such_variant", "no_shop"),
-    ),
-    Operation(
-        "POST",
-        _PRODUCT + "/images",
-        add_image,
-        "Add an image (raw body); the header `X-Hawker: 1` is needed",
-        _EDIT,
-        upload=Upload(("image/*",)),
-        returns=Image,
-        status=201,
-        errors=(*IMAGE_ERRORS, "no_such_product", "too_many", "no_shop"),
-    ),
-    Operation(
-        "DELETE",
-        _PRODUCT + "/images/{image_id:uuid}",
-        remove_image,
-        "Take an image off a product",
-        _EDIT,
-        errors=("no_such_product", "no_such_image", "no_shop"),
     ),
 )

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from server.auth.accounts import normal_email
 from server.auth.roles import Action, Role
 from server.problems import Problem
 from server.routes.about import ShopView, shop_view, the_shop
-from server.routes.operation import SIGNED_IN, Call, Operation, Reply, staff
+from server.routes.operation import SIGNED_IN, Call, Operation, staff
 from server.routes.schemas import (
     AmountMinor,
     Body,
@@ -23,6 +24,7 @@ from server.routes.schemas import (
     Search,
     Token,
     View,
+    given,
     me,
 )
 from server.store import people
@@ -140,10 +142,10 @@ def _invitation(row: store.Invitation) -> InvitationView:
     return InvitationView(row.id, row.email, row.role, row.created_at, row.expires_at)
 
 
-async def invite(call: Call, body: Invite) -> Reply:
+async def invite(call: Call, body: Invite) -> InvitationView:
     shop = await the_shop(call)
     made = await call.deps.staff.invite(shop, call.person, normal_email(body.email), body.role)
-    return Reply(_invitation(made), 201)
+    return _invitation(made)
 
 
 async def withdraw(call: Call) -> None:
@@ -175,8 +177,7 @@ async def shop_settings(call: Call) -> StaffShopView:
 
 async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
     shop = await the_shop(call)
-    given = {name: getattr(body, name) for name in body.__struct_fields__}
-    changes = {name: value for name, value in given.items() if value is not UNSET}
+    changes = given(body)
     async with transaction(call.deps.pool) as db:
         if changes.get("currency", shop.currency) != shop.currency and await store.has_orders(db, shop.id):
             raise Problem("currency_in_use", fields={"currency": f"Orders exist in {shop.currency}."})
@@ -186,9 +187,7 @@ async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
 
 
 def _staff_shop(shop: store.Shop) -> StaffShopView:
-    view = shop_view(shop)
-    fields = {name: getattr(view, name) for name in view.__struct_fields__}
-    return StaffShopView(**fields, contact_email=shop.contact_email)
+    return StaffShopView(**asdict(shop_view(shop)), contact_email=shop.contact_email)
 
 
 async def audit_trail(call: Call, query: AuditQuery) -> Audit:
@@ -227,7 +226,6 @@ OPERATIONS = (
         invite,
         "Invite somebody by mail",
         _MANAGE,
-        returns=InvitationView,
         status=201,
         errors=("already_member", "rate_limited", "no_shop"),
     ),

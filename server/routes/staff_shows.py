@@ -8,20 +8,17 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from starlette.responses import Response
 
 from server.auth.roles import Action, may_for_show
-from server.auth.tokens import digest, new_token
 from server.problems import Problem
 from server.routes.about import the_shop
-from server.routes.operation import Call, Operation, Reply, Upload, or_null, staff
-from server.routes.schemas import Body, Line, OptionalLine, ShowCard, Text, View, show_card
+from server.routes.operation import Call, Operation, Upload, staff
+from server.routes.schemas import Body, Line, ShowCard, Text, View, given, show_card
 from server.routes.uploads import IMAGE_ERRORS, keep_image
 from server.store import shows as store
 from server.store.pool import Connection, transaction
 from server.store.rows import audit
 from server.store.shows import Show
-from server.tickets import STREAM_KEY_PREFIX
 
 _FAR = timedelta(days=3 * 366)
 
@@ -50,11 +47,6 @@ class Items(Body, frozen=True):
     product_ids: Annotated[tuple[UUID, ...], Meta(max_length=200)]
 
 
-class NewPass(Body, frozen=True):
-    label: OptionalLine = ""
-    expires_at: Moment | None = None
-
-
 class StaffShow(ShowCard, frozen=True):
     playback_id: str
     host_id: str | None
@@ -62,37 +54,6 @@ class StaffShow(ShowCard, frozen=True):
 
 class StaffShows(View, frozen=True):
     shows: tuple[StaffShow, ...]
-
-
-class StreamKeyView(View, frozen=True):
-    """Shown this once; only its hash is kept."""
-
-    key: str
-    hint: str
-
-
-class StreamKeyHint(View, frozen=True):
-    hint: str
-    created_at: datetime
-
-
-class PassMade(View, frozen=True):
-    """`token` and `url` are shown this once. The token is in the fragment: it reaches no log."""
-
-    id: str
-    token: str
-    url: str
-
-
-class PassView(View, frozen=True):
-    id: str
-    label: str
-    created_at: datetime
-    expires_at: datetime | None
-
-
-class Passes(View, frozen=True):
-    passes: tuple[PassView, ...]
 
 
 class SummaryView(View, frozen=True):
@@ -112,8 +73,7 @@ async def list_shows(call: Call) -> StaffShows:
 
 
 def staff_show(show: Show, card: ShowCard) -> StaffShow:
-    fields = {name: getattr(card, name) for name in card.__struct_fields__}
-    return StaffShow(**fields, playback_id=show.playback_id, host_id=show.host_id)
+    return StaffShow(**msgspec.structs.asdict(card), playback_id=show.playback_id, host_id=show.host_id)
 
 
 async def add_show(call: Call, body: NewShow) -> StaffShow:
@@ -134,28 +94,27 @@ async def add_show(call: Call, body: NewShow) -> StaffShow:
 
 
 async def change_show(call: Call, body: ChangeShow) -> StaffShow:
-    changes = _set_fields(body)
+    changes = given(body)
     if "starts_at" in changes:
         changes["starts_at"] = _plausible(call, changes["starts_at"])
     async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
+        show = await the_show(call, db)
         await _host(db, changes.get("host_id"))
         await _check_cover(db, changes.get("cover_image_id"))
         await store.change_show(db, show.id, changes)
-        await _audit(call, db, show, "edit_show", msgspec.to_builtins(changes))
-        show = await _show(call, db)
-    pictures = await call.deps.nodes.pictures_or_none()
-    return staff_show(show, show_card(show, pictures.get(show.id)))
+        await note(call, db, show, "edit_show", msgspec.to_builtins(changes))
+        show = await the_show(call, db)
+    return await _view(call, show)
 
 
 async def set_cover(call: Call, raw: bytes) -> StaffShow:
     async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
+        show = await the_show(call, db)
     image = await keep_image(call, show.shop_id, raw)
     async with transaction(call.deps.pool) as db:
         await store.change_show(db, show.id, {"cover_image_id": image.id})
-        await _audit(call, db, show, "set_cover", {"image_id": image.id})
-        show = await _show(call, db)
+        await note(call, db, show, "set_cover", {"image_id": image.id})
+        show = await the_show(call, db)
     return await _view(call, show)
 
 
@@ -174,10 +133,10 @@ async def end(call: Call) -> StaffShow:
 async def _set_state(call: Call, state: str) -> Show:
     """The same use case as the room's: see `store.shows.set_show_state`."""
     async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        _check_own(call, show, Action.RUN_SHOWS)
+        show = await the_show(call, db)
+        check_own(call, show, Action.RUN_SHOWS)
         await store.set_show_state(db, show.id, state, call.deps.clock(), call.person.user_id)
-        return await _show(call, db)
+        return await the_show(call, db)
 
 
 async def set_items(call: Call, body: Items) -> None:
@@ -185,58 +144,14 @@ async def set_items(call: Call, body: Items) -> None:
     if len(set(ids)) != len(ids):
         raise Problem("invalid_body", fields={"product_ids": "A product is there twice."})
     async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
+        show = await the_show(call, db)
         await store.set_items(db, show.id, show.shop_id, ids)
-        await _audit(call, db, show, "set_items", {"count": len(ids)})
-
-
-async def rotate_key(call: Call) -> StreamKeyView:
-    key = new_token(STREAM_KEY_PREFIX)
-    async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        _check_own(call, show, Action.PUBLISH)
-        if show.state == store.ENDED:
-            raise Problem("show_ended")
-        await store.rotate_stream_key(db, show.id, digest(key), key[-4:], call.deps.clock())
-        await _audit(call, db, show, "rotate_stream_key", {"hint": key[-4:]})
-    return StreamKeyView(key, key[-4:])
-
-
-async def key_info(call: Call) -> Response:
-    async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        found = await store.stream_key(db, show.id)
-    return or_null(StreamKeyHint(found.hint, found.created_at) if found else None)
-
-
-async def add_pass(call: Call, body: NewPass) -> Reply:
-    token = new_token()
-    async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        await store.add_pass(db, show.id, digest(token), body.label, call.person.user_id, body.expires_at)
-        await _audit(call, db, show, "add_pass", {"label": body.label})
-    url = f"{call.deps.settings.public_url}/shows/{show.id}#pass={token}"
-    return Reply(PassMade(digest(token).hex()[:16], token, url), 201)
-
-
-async def list_passes(call: Call) -> Passes:
-    async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        found = await store.passes(db, show.id)
-    return Passes(tuple(PassView(p.id, p.label, p.created_at, p.expires_at) for p in found))
-
-
-async def revoke_pass(call: Call) -> None:
-    async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
-        if not await store.revoke_pass(db, show.id, call.path("pass_id"), call.deps.clock()):
-            raise Problem("no_such_pass")
-        await _audit(call, db, show, "revoke_pass", {"pass": call.path("pass_id")})
+        await note(call, db, show, "set_items", {"count": len(ids)})
 
 
 async def summary(call: Call) -> SummaryView:
     async with transaction(call.deps.pool) as db:
-        show = await _show(call, db)
+        show = await the_show(call, db)
         sold = await store.summary(db, show.id)
     pictures = await call.deps.nodes.pictures_or_none()
     viewers = pictures[show.id].viewers if show.id in pictures else 0
@@ -246,7 +161,7 @@ async def summary(call: Call) -> SummaryView:
 # --- inside
 
 
-async def _show(call: Call, db: Connection) -> Show:
+async def the_show(call: Call, db: Connection) -> Show:
     show = await store.show(db, call.path("id"))
     if show is None:
         raise Problem("no_such_show")
@@ -258,11 +173,11 @@ async def _view(call: Call, show: Show) -> StaffShow:
     return staff_show(show, show_card(show, pictures.get(show.id)))
 
 
-async def _audit(call: Call, db: Connection, show: Show, action: str, detail: dict[str, Any]) -> None:
+async def note(call: Call, db: Connection, show: Show, action: str, detail: dict[str, Any]) -> None:
     await audit(db, show.shop_id, call.person.user_id, action, show.id, detail)
 
 
-def _check_own(call: Call, show: Show, action: Action) -> None:
+def check_own(call: Call, show: Show, action: Action) -> None:
     person = call.person
     if not may_for_show(person.roles, action, user_id=person.user_id, host_id=show.host_id):
         raise Problem("not_your_show")
@@ -291,18 +206,8 @@ def _plausible(call: Call, starts_at: datetime) -> datetime:
     return starts_at.astimezone(UTC)
 
 
-def _set_fields(body: msgspec.Struct) -> dict[str, Any]:
-    """What a PATCH names; ids as text."""
-    named = {name: getattr(body, name) for name in body.__struct_fields__}
-    return {
-        name: str(value) if isinstance(value, UUID) else value
-        for name, value in named.items()
-        if value is not UNSET
-    }
-
-
-_SHOW = "/api/staff/shows/{id:uuid}"
-_SEE, _EDIT = staff(Action.SEE_SHOWS), staff(Action.EDIT_SHOWS)
+SHOW = "/api/staff/shows/{id:uuid}"
+_SEE, EDIT = staff(Action.SEE_SHOWS), staff(Action.EDIT_SHOWS)
 _RUN, _PUBLISH = staff(Action.RUN_SHOWS), staff(Action.PUBLISH)
 
 OPERATIONS = (
@@ -314,30 +219,30 @@ OPERATIONS = (
         "/api/staff/shows",
         add_show,
         "Plan a show",
-        _EDIT,
+        EDIT,
         status=201,
         errors=("no_such_member", "no_shop"),
     ),
     Operation(
         "PATCH",
-        _SHOW,
+        SHOW,
         change_show,
         "Change a show's plan",
-        _EDIT,
+        EDIT,
         errors=("no_such_show", "no_such_member", "no_such_image"),
     ),
     Operation(
         "PUT",
-        _SHOW + "/cover",
+        SHOW + "/cover",
         set_cover,
         "Set the show's cover (raw image); the header `X-Hawker: 1` is needed",
-        _EDIT,
+        EDIT,
         upload=Upload(("image/*",)),
         errors=(*IMAGE_ERRORS, "no_such_show"),
     ),
     Operation(
         "POST",
-        _SHOW + "/start",
+        SHOW + "/start",
         start,
         "Start the show; again is no harm",
         _RUN,
@@ -345,7 +250,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
-        _SHOW + "/end",
+        SHOW + "/end",
         end,
         "End the show; again is no harm",
         _RUN,
@@ -353,51 +258,11 @@ OPERATIONS = (
     ),
     Operation(
         "PUT",
-        _SHOW + "/items",
+        SHOW + "/items",
         set_items,
         "Set the run-of-show: these products in this order",
-        _EDIT,
+        EDIT,
         errors=("no_such_show", "no_such_product"),
     ),
-    Operation(
-        "POST",
-        _SHOW + "/stream-key",
-        rotate_key,
-        "A new stream key, shown once; the one before stops working",
-        _PUBLISH,
-        errors=("no_such_show", "not_your_show", "show_ended"),
-    ),
-    Operation(
-        "GET",
-        _SHOW + "/stream-key",
-        key_info,
-        "Which stream key is valid, by its last four characters",
-        _PUBLISH,
-        returns=StreamKeyHint | None,
-        errors=("no_such_show",),
-    ),
-    Operation(
-        "POST",
-        _SHOW + "/passes",
-        add_pass,
-        "A link that lets people into an invited show; shown once",
-        _EDIT,
-        returns=PassMade,
-        status=201,
-        errors=("no_such_show",),
-    ),
-    Operation(
-        "GET", _SHOW + "/passes", list_passes, "Passes that open the show", _EDIT, errors=("no_such_show",)
-    ),
-    Operation(
-        "DELETE",
-        _SHOW + "/passes/{pass_id}",
-        revoke_pass,
-        "Take a pass back",
-        _EDIT,
-        errors=("no_such_show", "no_such_pass"),
-    ),
-    Operation(
-        "GET", _SHOW + "/summary", summary, "What the show sold so far", _SEE, errors=("no_such_show",)
-    ),
+    Operation("GET", SHOW + "/summary", summary, "What the show sold so far", _SEE, errors=("no_such_show",)),
 )

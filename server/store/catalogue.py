@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from server.problems import Problem
 from server.store.pool import Connection
-from server.store.rows import new_id, plain, touched
+from server.store.rows import new_id, plain
 
 PAGE = 50
 
@@ -174,6 +174,14 @@ async def product(db: Connection, product_id: str) -> Product | None:
     return next(iter(await products(db, [product_id])), None)
 
 
+async def archived_variants(db: Connection, product_id: str) -> list[Variant]:
+    """Variants that were taken off sale: orders may hold them, and they can be put back."""
+    records = await db.fetch(
+        f"{_VARIANT} WHERE v.product_id = $1 AND v.state = 'archived' ORDER BY v.position, v.id", product_id
+    )
+    return [_variant(plain(record)) for record in records]
+
+
 async def product_by_handle(db: Connection, shop_id: str, handle: str) -> Product | None:
     product_id = await db.fetchval(
         "SELECT id FROM products WHERE shop_id = $1 AND handle = $2", shop_id, handle
@@ -283,27 +291,3 @@ async def change_variant(db: Connection, variant_id: str, changes: dict[str, Any
     for column in ("title", "sku", "compare_at_minor", "buyer_limit", "state"):
         if column in changes:
             await db.execute(f"UPDATE variants SET {column} = $2 WHERE id = $1", variant_id, changes[column])
-
-
-# --- images
-
-
-async def add_product_image(db: Connection, product_id: str, image_id: str, alt: str) -> None:
-    await db.execute(
-        """
-        INSERT INTO product_images (product_id, image_id, position, alt)
-        VALUES ($1, $2, (SELECT count(*) FROM product_images WHERE product_id = $1), $3)
-        ON CONFLICT (product_id, image_id) DO UPDATE SET alt = excluded.alt
-        """,
-        product_id,
-        image_id,
-        alt,
-    )
-
-
-async def remove_product_image(db: Connection, product_id: str, image_id: str) -> bool:
-    """The image's files stay: orders, mails and caches may still show it."""
-    status = await db.execute(
-        "DELETE FROM product_images WHERE product_id = $1 AND image_id = $2", product_id, image_id
-    )
-    return touched(status) > 0

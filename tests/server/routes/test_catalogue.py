@@ -82,6 +82,36 @@ async def test_variants_change_and_prices_need_the_right(web: Web) -> None:
         assert (await staff.put(path + "/stock", json={"available": 1})).json()["code"] == "not_allowed"
 
 
+async def test_a_variant_taken_off_sale_is_seen_by_staff_and_put_back(web: Web) -> None:
+    producer, visitor = await web.signed_in("producer"), web.browser()
+    product = await add_product(
+        producer,
+        variants=[{"price_minor": 100, "title": "S", "available": 3}, {"price_minor": 200, "title": "L"}],
+    )
+    small, _ = product["variants"]
+    one, variant = f"/api/staff/products/{product['id']}", f"/api/staff/variants/{small['id']}"
+    assert (await producer.patch(variant, json={"state": "archived"})).status_code == 200
+    seen = (await producer.get(one)).json()
+    assert [v["title"] for v in seen["variants"]] == ["L"]
+    assert [(v["title"], v["available"]) for v in seen["archived"]] == [("S", 3)]
+    shown = (await visitor.get(f"/api/products/{product['handle']}")).json()
+    assert [v["title"] for v in shown["variants"]] == ["L"]
+    assert "archived" not in shown
+    await producer.patch(variant, json={"state": "active"})
+    seen = (await producer.get(one)).json()
+    assert ([v["title"] for v in seen["variants"]], seen["archived"]) == (["S", "L"], [])
+
+
+async def test_staff_open_one_product_in_whatever_state(web: Web) -> None:
+    producer, moderator = await web.signed_in("producer"), await web.signed_in("moderator")
+    product = await add_product(producer, state="draft")
+    path = f"/api/staff/products/{product['id']}"
+    assert (await producer.get(path)).json() == product
+    assert (await moderator.get(path)).json()["code"] == "not_allowed"
+    nowhere = "/api/staff/products/00000000-0000-7000-8000-000000000000"
+    assert (await producer.get(nowhere)).json()["code"] == "no_such_product"
+
+
 async def test_stock_is_set_and_never_negative(web: Web) -> None:
     producer = await web.signed_in("producer")
     product = await add_product(producer)
@@ -125,6 +155,44 @@ async def test_an_image_is_served_in_four_widths_without_its_past(web: Web) -> N
     assert again["id"] == image["id"]
     assert (await producer.delete(f"{path}/{image['id']}")).status_code == 204
     assert (await producer.delete(f"{path}/{image['id']}")).json()["code"] == "no_such_image"
+
+
+async def test_images_are_ordered_and_described(web: Web) -> None:
+    producer, host = await web.signed_in("producer"), await web.signed_in("host")
+    product = await add_product(producer)
+    one, path = f"/api/staff/products/{product['id']}", f"/api/staff/products/{product['id']}/images"
+
+    async def add(width: int) -> str:
+        return str((await producer.post(path, content=png(width), headers=UPLOAD)).json()["id"])
+
+    async def order() -> list[str]:
+        return [image["id"] for image in (await producer.get(one)).json()["images"]]
+
+    first, second, third = [await add(width) for width in (101, 102, 103)]
+    assert (await producer.put(path, json={"image_ids": [third, first, second]})).status_code == 204
+    assert await order() == [third, first, second]
+    assert (await producer.put(path, json={"image_ids": [second]})).status_code == 204
+    assert await order() == [second, third, first]
+    twice = await producer.put(path, json={"image_ids": [second, second]})
+    assert list(twice.json()["fields"]) == ["image_ids"]
+    foreign = await producer.put(path, json={"image_ids": [product["id"]]})
+    assert foreign.json()["code"] == "no_such_image"
+    assert (await host.put(path, json={"image_ids": []})).json()["code"] == "not_allowed"
+    assert (await producer.patch(f"{path}/{third}", json={"alt": " A cup from above "})).status_code == 204
+    assert [image["alt"] for image in (await producer.get(one)).json()["images"]] == [
+        "",
+        "A cup from above",
+        "",
+    ]
+    missing = await producer.patch(f"{path}/{product['id']}", json={"alt": "x"})
+    assert missing.json()["code"] == "no_such_image"
+    for gone in (second, third):
+        await producer.delete(f"{path}/{gone}")
+    fourth, fifth = await add(104), await add(105)
+    assert await order() == [first, fourth, fifth]
+    await producer.delete(f"{path}/{first}")
+    last = await add(106)
+    assert await order() == [fourth, fifth, last]
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,8 @@ async def test_a_show_gets_a_cover(web: Web) -> None:
     answer = await producer.put(path, content=png(900, 500), headers=UPLOAD)
     assert answer.json()["cover_url"].endswith("/1280.webp")
     assert (await web.browser().get(answer.json()["cover_url"])).status_code == 200
+    without = await producer.patch(path.removesuffix("/cover"), json={"cover_image_id": None})
+    assert without.json()["cover_url"] is None
 
 
 async def test_run_of_show_takes_products_of_the_shop_once(web: Web) -> None:
