@@ -12,36 +12,20 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from server.embedded.errors import StartError
+from stream.signal.server import SignalServer
+from stream.wire.sockets import TcpPortUnavailableError, open_tcp
 
-_BACKLOG = 1024
 _START_S = 10.0
 _STOP_S = 5.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A TCP socket that listens on the address. Raises StartError `port_in_use` or `bad_address`.
-
-    Two sockets may be bound to one address while neither listens, so a port is had once it is listened on.
-    """
+    """A TCP socket that listens on the address. Raises StartError `port_in_use` or `bad_address`."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise StartError(
-            "bad_address", f"{host} is no address of this machine: {error}.", "Set another."
-        ) from error
-    try:
-        if port:  # a number of the system's choice must not be one that somebody is about to listen on
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
+        return open_tcp(host, port)
+    except TcpPortUnavailableError as error:
         code = "port_in_use" if error.errno == errno.EADDRINUSE else "bad_address"
-        raise StartError(
-            code, f"{host}:{port} can't be had: {error.strerror}.", "Stop what uses it, or set another port."
-        ) from error
-    return bound
+        raise StartError(code, f"{error.strerror}.", "Set another address or port.") from error
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +44,7 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
         timeout_graceful_shutdown=int(_STOP_S),
         limit_concurrency=2000,
     )
-    server = _Server(config)
+    server = SignalServer(config)
     task = asyncio.create_task(server.serve(sockets=[bound]), name="http")
     try:
         async with asyncio.timeout(_START_S):
@@ -75,11 +59,3 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
             async with asyncio.timeout(_STOP_S + 1):
                 await asyncio.shield(task)
         task.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Signals belong to the role, not to its HTTP server."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
