@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OPEN = {"charging", "action_needed"}
 KEPT = {"paid", "fulfilled"}
+TAKEN = KEPT | {"refunded"}  # a bank may return refunds
 ENDED_BADLY = {"declined", "cancelled"}
 OFFERS = {"offer", "offer_back"}
 AUCTIONED = {"auction", "auction_back", "award", "award_back"}
@@ -89,6 +90,7 @@ class Books:
     payments: list[dict[str, Any]]
     offers: list[dict[str, Any]]
     auctions: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
     intents: list[Intent] | None = None
     told: list[Told] = field(default_factory=list)
 
@@ -142,10 +144,11 @@ def violations(books: Books, *, at_rest: bool) -> list[Violation]:
 
 _TABLES = {
     "orders": "SELECT id::text, user_id::text, state, subtotal_minor, shipping_minor, total_minor,"
-    " refunded_minor, payment_intent_ref FROM orders",
+    " refunded_minor, owed_minor, payment_intent_ref FROM orders",
     "lines": "SELECT order_id::text, variant_id::text, quantity, unit_price_minor FROM order_lines",
-    "refunds": "SELECT id::text, order_id::text, payment_intent_ref, amount_minor, state, restock"
-    " FROM refunds",
+    "refunds": "SELECT id::text, order_id::text, payment_intent_ref, refund_ref, amount_minor, state,"
+    " restock, at_provider FROM refunds",
+    "runs": "SELECT id::text, done_at IS NULL AS open FROM refund_runs",
     "variants": "SELECT id::text, buyer_limit FROM variants",
     "stock": "SELECT variant_id::text, available, held, sold FROM stock",
     "movements": "SELECT id, variant_id::text, kind, available_delta, held_delta, sold_delta,"
@@ -175,6 +178,7 @@ async def open_books(connection: Connection) -> Books:
         payments=rows["payments"],
         offers=rows["offers"],
         auctions=rows["auctions"],
+        runs=rows["runs"],
     )
 
 
@@ -300,11 +304,20 @@ def _sums(books: Books, order: dict[str, Any]) -> Iterator[Violation]:
         yield Violation("wrong_amount", subject, "subtotal + shipping", str(order["total_minor"]))
     own = [r for r in books.refunds[order["id"]] if r["payment_intent_ref"] == order["payment_intent_ref"]]
     done = sum(r["amount_minor"] for r in own if r["state"] == "done")
-    promised = sum(r["amount_minor"] for r in own if r["state"] != "failed")
+    promised = sum(
+        r["amount_minor"] for r in own if r["state"] in ("queued", "done") and not r["at_provider"]
+    )
     if done != order["refunded_minor"]:
         yield Violation("refund_mismatch", subject, f"refunded {done}", str(order["refunded_minor"]))
     if promised > order["total_minor"]:
         yield Violation("over_refund", subject, f"at most {order['total_minor']}", str(promised))
+    came_back = sum(r["amount_minor"] for r in books.refunds[order["id"]] if r["state"] == "returned")
+    failed = sum(r["amount_minor"] for r in books.refunds[order["id"]] if r["state"] == "failed")
+    if order["owed_minor"] > came_back + failed:
+        expected = f"owed at most {came_back + failed}"
+        yield Violation("refund_mismatch", subject, expected, str(order["owed_minor"]))
+    if order["state"] == "refunded" and done + came_back < order["total_minor"]:
+        yield Violation("refund_mismatch", subject, f"refunded {order['total_minor']}", str(done))
     if order["state"] in KEPT and order["payment_intent_ref"] is None:
         yield Violation("paid_without_charge", subject, "a payment", "none")
 
@@ -341,6 +354,9 @@ def _stuck(books: Books) -> Iterator[Violation]:
         for refund in refunds:
             if refund["state"] == "queued":
                 yield Violation("stuck", f"refund {refund['id']}", "carried out", "queued")
+    for run in books.runs:
+        if run["open"]:
+            yield Violation("stuck", f"refund run {run['id']}", "done", "under way")
 
 
 # Money
@@ -368,7 +384,7 @@ def _charged(
     returning = set() if at_rest else {r["payment_intent_ref"] for r in books.refunds[order["id"]]}
     kept = [intent for intent in intents if intent.kept and intent.id not in returning]
     own = order["payment_intent_ref"]
-    if order["state"] in KEPT and order["total_minor"]:
+    if order["state"] in TAKEN and order["total_minor"]:
         paid = next((intent for intent in intents if intent.id == own), None)
         if paid is None or not paid.received:
             yield Violation("paid_without_charge", subject, f"charge {own}", "none")
@@ -378,7 +394,8 @@ def _charged(
             yield Violation("refund_mismatch", subject, f"{order['refunded_minor']} back", str(paid.refunded))
     if len(kept) > 1:
         yield Violation("double_charge", subject, "one charge", ", ".join(i.id for i in kept))
-    others = [intent for intent in kept if intent.id != own or order["state"] not in KEPT]
+    owed = {r["payment_intent_ref"] for r in books.refunds[order["id"]] if r["state"] == "returned"}
+    others = [i for i in kept if (i.id != own or order["state"] not in KEPT) and i.id not in owed]
     undecided = order["state"] in OPEN and not at_rest
     if others and not undecided and len(kept) == 1:
         found = f"{others[0].id} keeps {others[0].kept}"
@@ -391,7 +408,7 @@ def _buyers(books: Books, at_rest: bool) -> Iterator[Violation]:
         return
     owed: Counter[str] = Counter()
     for order in books.orders.values():
-        if order["user_id"] and order["state"] in KEPT:
+        if order["user_id"] and order["state"] in TAKEN:
             owed[order["user_id"]] += order["total_minor"] - order["refunded_minor"]
     paid: Counter[str] = Counter()
     for intent in books.intents or ():
@@ -411,13 +428,15 @@ def _ledger(books: Books) -> Iterator[Violation]:
         if entry["kind"] == "charge":
             charged[entry["payment_intent_ref"]].append(entry)
         else:
-            back[entry["payment_intent_ref"]] += entry["amount_minor"]
+            sign = 1 if entry["kind"] == "refund" else -1
+            back[entry["payment_intent_ref"]] += sign * entry["amount_minor"]
+    yield from _returned(books)
     for ref, entries in charged.items():
         if len(entries) > 1 or back[ref] > entries[0]["amount_minor"]:
             found = f"{len(entries)} charges, {back[ref]} back"
             yield Violation("ledger", ref, f"one charge, at most {entries[0]['amount_minor']} back", found)
     for order in books.orders.values():
-        if order["state"] in KEPT | {"refunded"}:
+        if order["state"] in TAKEN:
             entries = charged.get(order["payment_intent_ref"], [])
             amounts = [entry["amount_minor"] for entry in entries]
             if amounts != [order["total_minor"]]:
@@ -425,6 +444,22 @@ def _ledger(books: Books) -> Iterator[Violation]:
             if back[order["payment_intent_ref"]] != order["refunded_minor"]:
                 found = str(back[order["payment_intent_ref"]])
                 yield Violation("ledger", f"order {order['id']}", f"{order['refunded_minor']} back", found)
+
+
+def _returned(books: Books) -> Iterator[Violation]:
+    """Each refund's rows in the ledger: given once, returned at most once, both as the refund says."""
+    rows: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for entry in books.payments:
+        if entry["kind"] != "charge":
+            rows[entry["refund_ref"]].append((entry["kind"], entry["amount_minor"]))
+    for refund in (refund for refunds in books.refunds.values() for refund in refunds):
+        kinds = {"done": ["refund"], "returned": ["refund", "refund_returned"]}.get(refund["state"], [])
+        expected = [(kind, refund["amount_minor"]) for kind in kinds]
+        found = sorted(rows.pop(refund["refund_ref"], []))
+        if found != expected:
+            yield Violation("ledger", f"refund {refund['id']}", str(expected), str(found))
+    for ref, entries in rows.items():
+        yield Violation("ledger", ref, "a refund", str(entries))
 
 
 # The command

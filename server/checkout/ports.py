@@ -3,7 +3,7 @@
 Gate      Redis: the fast admission gate (store.inventory)
 Writer    PostgreSQL: writes orders down in batches (store.placing)
 Orders    PostgreSQL: an order under its row lock (store.orders)
-Payments  PostgreSQL: leases, refunds, webhooks (store.payments)
+Payments  PostgreSQL: leases, webhooks (store.payments), refunds (store.refunds)
 Stock     PostgreSQL: stock and prices as the shop sets them (store.stock)
 Gateway   Stripe (payments.gateway)
 RoomNews  the rooms and the buyers' screens
@@ -28,6 +28,7 @@ from server.shop.allocation import Decision
 from server.shop.gate import GateAnswer, GateView, StockRow, StockSet, StockTruth
 from server.shop.ids import OrderId, ShopId, UserId
 from server.shop.record import Change, OrderRecord
+from server.shop.refunds import Seen
 from server.shop.wish import Wish
 
 # Errors, by what the caller can do.
@@ -130,6 +131,12 @@ class Locked(Protocol):
 
     async def refunded(self, refund_id: str, refund_ref: str) -> None: ...
 
+    async def refunded_there(self, payment_intent_ref: str, seen: Seen) -> None: ...
+
+    async def refund_failed(self, refund_id: str, code: str) -> None: ...
+
+    async def refund_returned(self, refund_id: str) -> None: ...
+
 
 class Orders(Protocol):
     async def get(self, order_id: OrderId) -> OrderRecord | None: ...
@@ -137,6 +144,10 @@ class Orders(Protocol):
     def locked(self, order_id: OrderId) -> AbstractAsyncContextManager[Locked | None]: ...
 
     async def buyers_card(self, user_id: str, card_id: str) -> tuple[str, str] | None: ...
+
+
+class PaidOrders(Protocol):
+    async def order_of(self, payment_intent: str) -> str | None: ...
 
 
 class Leases(Protocol):
@@ -196,8 +207,6 @@ class Gateway(Protocol):
     ) -> RefundOutcome: ...
 
     async def list_refunds(self, payment_intent: str, at_most: int = 1_000) -> tuple[RefundView, ...]: ...
-
-    async def refund_status(self, refund: str) -> str: ...
 
 
 class RoomNews(Protocol):

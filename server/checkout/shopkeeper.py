@@ -7,9 +7,10 @@ import logging
 import uuid_utils
 
 from server.checkout.ports import Gate, GateDown, Orders, Stock
-from server.shop.changes import NotPossible, fulfilled, refund_asked
+from server.shop.changes import NotPossible, fulfilled
 from server.shop.ids import OrderId, ShopId
 from server.shop.record import NOTHING, OrderRecord
+from server.shop.refunds import owed_paid, refund_asked
 
 _LOG = logging.getLogger("hawker.checkout.shopkeeper")
 
@@ -39,6 +40,14 @@ class Shopkeeper:
                 await locked.write(
                     refund_asked(locked.record, number, amount_minor, reason, actor_id, restock=restock)
                 )
+        return await self._again(order_id)
+
+    async def owed_paid(self, order_id: OrderId, how: str, actor_id: str) -> OrderRecord:
+        """What a refund could not give back, its buyer has got in another way: nothing is owed any more."""
+        async with self._orders.locked(order_id) as locked:
+            if locked is None:
+                raise NotPossible("no_such_order", "There is no such order.")
+            await locked.write(owed_paid(locked.record, how, actor_id))
         return await self._again(order_id)
 
     async def fulfil(self, order_id: OrderId, actor_id: str) -> OrderRecord:

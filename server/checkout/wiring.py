@@ -17,6 +17,7 @@ from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
 from server.checkout.metrics import CheckoutMetrics
 from server.checkout.ports import Gateway
+from server.checkout.refunds import RefundBook
 from server.checkout.room_shop import RoomShop
 from server.checkout.selling import Selling
 from server.checkout.settle import ACTION_DEADLINE_S, Settler
@@ -28,6 +29,7 @@ from server.store.orders import OrderStore
 from server.store.payments import PaymentStore
 from server.store.placing import OrderWriter
 from server.store.pool import Pool
+from server.store.refunds import RefundStore
 from server.store.stock import StockStore
 
 LEASE_S = 8.0  # the longest that an order waits for another process after its own has died
@@ -47,6 +49,8 @@ class Checkout:
     payments: PaymentStore
     gatekeeper: Gatekeeper
     settler: Settler
+    refunds: RefundStore
+    refund_book: RefundBook
     charger: Charger
     queue: ChargeQueue
     tap: Tap
@@ -83,6 +87,7 @@ def checkout(
     orders = OrderStore(pool, owner=owner, lease_s=lease_s)
     payments = PaymentStore(pool, owner=owner, lease_s=lease_s)
     settler = Settler(orders, gate, gateway, action_deadline_s=action_deadline_s)
+    refunds = RefundStore(pool, lease_s=lease_s)
     metrics = CheckoutMetrics()
     charger = Charger(orders, payments, gateway, settler, counts=metrics)
     queue = ChargeQueue(charger, payments, lease_s=lease_s)
@@ -102,6 +107,8 @@ def checkout(
         payments=payments,
         gatekeeper=gatekeeper,
         settler=settler,
+        refunds=refunds,
+        refund_book=RefundBook(orders, refunds, gateway, settler, gate),
         charger=charger,
         queue=queue,
         tap=tap,

@@ -12,10 +12,11 @@ from server.checkout.wiring import Checkout
 from server.jobs.archive import Archive
 from server.jobs.auctions import auction_jobs
 from server.jobs.books import VerifyBooks
-from server.jobs.charges import ActionDeadlines, Refunds, StaleCharges, WebhookInbox
+from server.jobs.charges import ActionDeadlines, StaleCharges, WebhookInbox
 from server.jobs.gates import GateMender
 from server.jobs.news import Handler, Publisher, RoomTeller
 from server.jobs.provider_audit import PaymentSource, ProviderAudit
+from server.jobs.refunds import PROOF_S, Refunds
 from server.jobs.runner import Job
 from server.jobs.sweep import EventSource, EventSweep
 from server.jobs.ways import ways_jobs, ways_news
@@ -41,6 +42,7 @@ def checkout_jobs(
     provider: PaymentSource | None = None,
     verify: Callable[[], Awaitable[Report]] | None = None,
     wall_clock: Callable[[], float] = time.time,
+    refund_proof_s: float = PROOF_S,
 ) -> list[Job]:
     """`mail` (jobs.news.OrderMail's) is published apart, since post is slow; `other_news` are further kinds
     of the outbox. Without `log` no show is archived, without `events` no lost webhook is looked for, without
@@ -48,14 +50,15 @@ def checkout_jobs(
     """
     outbox = OutboxStore(checkout.pool)
     payments, orders = checkout.payments, checkout.orders
+    gateway, book = checkout.gateway, checkout.refund_book
     rooms = RoomTeller(orders, checkout.stock, news).handlers() | dict(other_news or {})
     rooms |= ways_news(checkout.ways)
     jobs = [
         Job("news", Publisher(outbox, "news", rooms).run, NEWS_TICK_S),
         Job("charges", StaleCharges(payments, checkout.charger).run, 0.5),
         Job("deadlines", ActionDeadlines(payments, orders, checkout.buyer).run, 1.0),
-        Job("webhooks", WebhookInbox(payments, checkout.gateway, checkout.settler).run, 0.25),
-        Job("refunds", Refunds(payments, orders, checkout.gateway, checkout.gate).run, 0.5),
+        Job("webhooks", WebhookInbox(payments, gateway, checkout.settler, book).run, 0.25),
+        Job("refunds", Refunds(checkout.refunds, book, gateway, proof_s=refund_proof_s).run, 0.5),
         Job("gates", GateMender(checkout.pool, checkout.stock, checkout.gatekeeper).run, 2.0, eager=False),
         Job("told", partial(outbox.prune, TOLD_KEPT_S), 300.0),
         *ways_jobs(checkout.ways),
@@ -83,6 +86,7 @@ def _daily(
         jobs.append(Job("verify", VerifyBooks(checks, marks, verify).run, 60.0, HOURS_S, eager=False))
     if provider:
         store, settle = ComparisonStore(checkout.pool), checkout.settler.payment
-        audit = ProviderAudit(store, checks, marks, provider, settle, wall_clock)
+        look = checkout.refund_book.look
+        audit = ProviderAudit(store, checks, marks, provider, settle, look, wall_clock)
         jobs.append(Job("provider_audit", audit.run, 60.0, HOURS_S, eager=False))
     return jobs

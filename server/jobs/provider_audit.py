@@ -1,6 +1,7 @@
 """Once a day every payment is compared with the provider's own list, both ways.
 
-What is only late is mended as its news would have done: settled, or ended where nobody waits for it any more.
+What is only late is mended as its news would have done: settled, its refunds written down, or ended where
+nobody waits for it any more.
 What can't be explained is written down and said loudly; nothing is ever paid back on a guess.
 """
 
@@ -48,7 +49,7 @@ class _Run:
 
 
 class ProviderAudit:
-    """`settle` is checkout.settle.Settler.payment."""
+    """`settle` is checkout.settle.Settler.payment, `look_at_refunds` checkout.refunds.RefundBook.look."""
 
     def __init__(
         self,
@@ -57,13 +58,14 @@ class ProviderAudit:
         marks: JobMarks,
         source: PaymentSource,
         settle: Callable[[PaymentView], Awaitable[bool]],
+        look_at_refunds: Callable[[str], Awaitable[int]],
         wall_clock: Callable[[], float],
         *,
         every_s: float = DAY_S,
         under_way_s: float = UNDER_WAY_S,
     ) -> None:
         self._store, self._checks, self._marks, self._source = store, checks, marks, source
-        self._settle, self._wall_clock = settle, wall_clock
+        self._settle, self._look_at_refunds, self._wall_clock = settle, look_at_refunds, wall_clock
         self._every_s, self._under_way_s = every_s, under_way_s
 
     async def run(self) -> int:
@@ -121,6 +123,9 @@ class ProviderAudit:
         match found.remedy:
             case Remedy.SETTLE:
                 await self._settle(payment)
+                await self._look_at_refunds(payment.id)
+            case Remedy.REFUNDS:
+                await self._look_at_refunds(payment.id)
             case Remedy.CANCEL:
                 await self._source.cancel(payment.id)
             case None:
@@ -128,7 +133,7 @@ class ProviderAudit:
         now = await self._source.retrieve(payment.id)
         known = await self._store.ours([(now.id, now.order_id)])
         mended = difference(_theirs(now), known.get(now.id)) is None
-        level = logging.WARNING if found.remedy is Remedy.SETTLE or not mended else logging.INFO
+        level = logging.INFO if found.remedy is Remedy.CANCEL and mended else logging.WARNING
         _LOG.log(
             level, "payment_mended" if mended else "payment_not_mended", extra={"fault": str(found.fault)}
         )

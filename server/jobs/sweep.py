@@ -15,7 +15,9 @@ _SWEPT = (
     "payment_intent.payment_failed",
     "payment_intent.canceled",
     "payment_intent.requires_action",
+    "charge.refunded",
     "refund.failed",
+    "refund.updated",
 )
 FIRST_S = 3 * 86_400.0  # as far as resends reach
 KEPT_S = 30 * 86_400.0  # by Stripe

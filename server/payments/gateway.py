@@ -251,10 +251,6 @@ class StripeGateway:
             raise error_of(Refused("too_many_refunds", None, f"more than {at_most} refunds of one payment"))
         return tuple(map(refund_view, found))
 
-    async def refund_status(self, refund: str) -> str:
-        """How a refund went in the end: `succeeded`, `pending`, `failed`, `canceled`, `requires_action`."""
-        return str((await self._get(lambda api: api.v1.refunds.retrieve_async(refund)))["status"])
-
     async def list_events(
         self,
         created_after: float,

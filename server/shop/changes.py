@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.shop.orders import REFUNDABLE, OrderEvent, OrderState, Step, step
+from server.shop.orders import OrderEvent, OrderState, Step, step
 from server.shop.record import (
     NOTHING,
     AttemptChange,
@@ -12,7 +12,6 @@ from server.shop.record import (
     NewRefund,
     News,
     OrderRecord,
-    RefundRecord,
 )
 from server.shop.settlement import (
     ATTEMPT_OPEN,
@@ -119,24 +118,24 @@ def _extra_refund(order: OrderRecord, decision: Settlement, answer: Answer) -> N
 
 
 def _settled_news(order: OrderRecord, state: OrderState) -> tuple[News, ...]:
-    news = [_personal(order)]
+    news = [personal_news(order)]
     if state is OrderState.PAID:
         news += _purchases(order)
-        news.append(_mail(order, "receipt"))
+        news.append(order_mail(order, "receipt"))
     elif state in (OrderState.DECLINED, OrderState.CANCELLED):
-        news += _stock(order)
+        news += stock_news(order)
     return tuple(news)
 
 
-def _personal(order: OrderRecord) -> News:
+def personal_news(order: OrderRecord) -> News:
     return News("personal", {"order_id": order.id, "user_id": order.user_id})
 
 
-def _mail(order: OrderRecord, letter: str, **more: object) -> News:
+def order_mail(order: OrderRecord, letter: str, **more: object) -> News:
     return News("order_mail", {"letter": letter, "order_id": order.id, **more})
 
 
-def _stock(order: OrderRecord) -> list[News]:
+def stock_news(order: OrderRecord) -> list[News]:
     return [News("stock", {"variant_id": line.variant_id}) for line in order.lines]
 
 
@@ -200,7 +199,7 @@ def retried(order: OrderRecord, customer_ref: str, payment_method_ref: str, card
         actor_id=order.user_id,
         stock=taken.stock,
         new_attempt=attempt,
-        news=(_personal(order), *_stock(order)),
+        news=(personal_news(order), *stock_news(order)),
     )
 
 
@@ -211,49 +210,5 @@ def fulfilled(order: OrderRecord, actor_id: str) -> Change:
     taken = step(order.state, OrderEvent.FULFILLED)
     if taken is None:
         raise NotPossible("not_paid", "Only a paid order can be fulfilled.")
-    news = (_personal(order), _mail(order, "shipped"))
+    news = (personal_news(order), order_mail(order, "shipped"))
     return Change(state=taken.to, event=OrderEvent.FULFILLED, actor_id=actor_id, news=news)
-
-
-def refund_asked(
-    order: OrderRecord, refund_id: str, amount_minor: int, reason: str, actor_id: str, *, restock: bool
-) -> Change:
-    """Queue a refund. All refunds together never exceed what was paid."""
-    if order.payment_intent_ref is None or order.state not in REFUNDABLE:
-        raise NotPossible("not_paid", "Only a paid order can be refunded.")
-    left = order.total_minor - order.promised_back_minor()
-    if not 0 < amount_minor <= left:
-        raise NotPossible("refund_too_large", f"At most {left} (minor units) can still be refunded.")
-    refund = NewRefund(
-        id=refund_id,
-        payment_intent_ref=order.payment_intent_ref,
-        amount_minor=amount_minor,
-        reason=reason,
-        key=f"rf:{refund_id}",
-        restock=restock,
-        requested_by=actor_id,
-    )
-    detail = {"amount_minor": amount_minor, "reason": reason}
-    return Change(event="refund_asked", detail=detail, actor_id=actor_id, refund=refund)
-
-
-def refund_done(order: OrderRecord, refund: RefundRecord) -> Change:
-    """The provider gave the money back. In full: the order is refunded, its units perhaps back on sale."""
-    detail = {"amount_minor": refund.amount_minor, "refund": refund.id}
-    if refund.payment_intent_ref != order.payment_intent_ref:
-        return Change(event="extra_payment_returned", detail=detail)
-    total = order.refunded_minor + refund.amount_minor
-    taken = step(order.state, OrderEvent.REFUNDED) if total == order.total_minor else None
-    back = taken is not None and any(r.restock for r in order.refunds)
-    return Change(
-        state=taken.to if taken else None,
-        event=OrderEvent.REFUNDED if taken else "refunded_in_part",
-        detail=detail,
-        stock=Movement.RETURN if back else None,
-        refunded_minor=total,
-        news=(
-            _personal(order),
-            _mail(order, "refund", amount_minor=refund.amount_minor),
-            *(_stock(order) if back else ()),
-        ),
-    )

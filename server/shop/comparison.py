@@ -39,6 +39,7 @@ class Remedy(StrEnum):
     """What can be done about it at once."""
 
     SETTLE = "settle"  # the payment's news never came: settle by what it is
+    REFUNDS = "refunds"  # a refund's news never came: look through those it has
     CANCEL = "cancel"  # nobody waits for it any more
 
 
@@ -75,7 +76,7 @@ def _paid(theirs: Theirs, ours: Ours | None) -> Difference | None:
         return _wrong(theirs, expected, f"{theirs.received_minor} {theirs.currency}")
     if not ours.refunded_minor <= theirs.refunded_minor <= ours.promised_minor:
         expected = f"{ours.refunded_minor} given back, as the ledger says"
-        return _wrong(theirs, expected, f"{theirs.refunded_minor} given back")
+        return _wrong(theirs, expected, f"{theirs.refunded_minor} given back", Remedy.REFUNDS)
     return None
 
 

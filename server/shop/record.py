@@ -17,6 +17,7 @@ class LineRecord(msgspec.Struct, frozen=True):
     title: str
     variant_title: str
     quantity: int
+    unit_price_minor: int = 0
     flash_id: str | None = None
 
 
@@ -38,11 +39,14 @@ class AttemptRecord(msgspec.Struct, frozen=True):
 
 
 class RefundRecord(msgspec.Struct, frozen=True):
+    """`state`: queued, done, failed (nothing went back), returned (carried out, sent back by the bank)."""
+
     id: str
     payment_intent_ref: str
     amount_minor: int
     state: str
     restock: bool
+    refund_ref: str | None = None
 
 
 class OrderRecord(msgspec.Struct, frozen=True):
@@ -66,6 +70,7 @@ class OrderRecord(msgspec.Struct, frozen=True):
     refunds: list[RefundRecord]
     auction_id: str | None = None
     drop_position: int | None = None
+    owed_minor: int = 0
 
     @property
     def newest(self) -> AttemptRecord:
@@ -82,7 +87,8 @@ class OrderRecord(msgspec.Struct, frozen=True):
         return sum(
             refund.amount_minor
             for refund in self.refunds
-            if refund.payment_intent_ref == self.payment_intent_ref and refund.state != "failed"
+            if refund.payment_intent_ref == self.payment_intent_ref
+            and refund.state not in ("failed", "returned")
         )
 
 
@@ -118,6 +124,7 @@ class NewRefund:
     key: str
     restock: bool = False
     requested_by: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,7 @@ class Change:
     failure_message: str | None = None
     action_deadline_s: float | None = None  # from now
     refunded_minor: int | None = None
+    owed_minor: int | None = None
     attempt: AttemptChange | None = None
     new_attempt: NewAttempt | None = None
     refund: NewRefund | None = None

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import uuid_utils
 
 from server.checkout.ports import StockShort
 from server.shop.flash import SECOND_CARD_GRACE_S
 from server.shop.ids import OrderId
-from server.shop.record import AttemptChange, Change, NewAttempt, NewRefund, OrderRecord
+from server.shop.record import AttemptChange, Change, NewAttempt, OrderRecord
+from server.shop.refunds import Seen
 from server.shop.settlement import AttemptState
 from server.shop.stock import DELTAS, Movement
+from server.store import refunds
 from server.store.database import Database
 from server.store.placing import LOCK_STOCK, idempotency_key
 from server.store.pool import Connection, Pool
@@ -33,6 +34,7 @@ UPDATE orders SET
   action_deadline = CASE WHEN $2 IS NULL THEN action_deadline ELSE now() + make_interval(secs => $6) END,
   refunded_minor = coalesce($7, refunded_minor),
   card_id = coalesce($8, card_id),
+  owed_minor = coalesce($9, owed_minor),
   settled_at = CASE WHEN $2 IN ('paid', 'declined', 'cancelled') THEN now()
                     WHEN $2 = 'charging' THEN NULL ELSE settled_at END,
   fulfilled_at = CASE WHEN $2 = 'fulfilled' THEN now() ELSE fulfilled_at END
@@ -52,23 +54,9 @@ INSERT INTO payment_attempts (order_id, attempt, idempotency_key, customer_ref, 
 VALUES ($1, $2, $3, $4, $5, $6, 'leased', $7, now() + make_interval(secs => $8), $9)
 """
 
-_REFUND = """
-INSERT INTO refunds (id, order_id, payment_intent_ref, amount_minor, reason, idempotency_key, restock,
-                     requested_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING
-"""
-
 _CHARGED = """
 INSERT INTO payments (order_id, kind, payment_intent_ref, amount_minor, currency)
 VALUES ($1, 'charge', $2, $3, $4) ON CONFLICT (payment_intent_ref) WHERE kind = 'charge' DO NOTHING
-"""
-
-_REFUNDED = """
-WITH done AS (
-  UPDATE refunds SET state = 'done', refund_ref = $2, done_at = now() WHERE id = $1
-  RETURNING order_id, payment_intent_ref, amount_minor)
-INSERT INTO payments (order_id, kind, payment_intent_ref, refund_ref, amount_minor, currency)
-SELECT order_id, 'refund', payment_intent_ref, $2, amount_minor, $3 FROM done
 """
 
 _OVER_LIMIT = """
@@ -80,10 +68,15 @@ WHERE l.order_id = $1 AND v.buyer_limit > 0 AND v.buyer_limit < l.quantity + (
 """
 
 
-# Why lines can't be held again: not open, kept for those who wait, at a flash price that is over for too long
-# or that the buyer has had enough of. $1 order, $2 buyer, $3 how many seconds a flash price outlives its end.
+# Why lines can't be held again: money for them is given back, not open, kept for those who wait, at a flash
+# price that is over for too long or that the buyer has had enough of. $1 order, $2 buyer, $3 how many seconds
+# a flash price outlives its end.
 _BARRED = """
 SELECT CASE
+  WHEN EXISTS (
+    SELECT FROM refund_runs q JOIN orders o ON o.id = l.order_id JOIN variants v ON v.id = l.variant_id
+    WHERE q.created_at >= o.created_at AND (q.show_id IS NULL OR q.show_id = o.show_id)
+      AND (q.product_id IS NULL OR q.product_id = v.product_id)) THEN 'not_for_sale'
   WHEN d.opens_at > statement_timestamp() THEN 'not_open_yet'
   WHEN coalesce(d.state = 'sold_out', true)
     AND EXISTS (SELECT FROM waitlist w WHERE w.variant_id = l.variant_id AND w.state = 'waiting')
@@ -117,7 +110,7 @@ class LockedOrder:
         if change.new_attempt:
             await self._write_new_attempt(change.new_attempt)
         if change.refund:
-            await self._write_refund(change.refund)
+            await refunds.ask(self.connection, self.record.id, change.refund)
         if change.charged:
             await self.connection.execute(
                 _CHARGED,
@@ -150,11 +143,23 @@ class LockedOrder:
 
     async def refunded(self, refund_id: str, refund_ref: str) -> None:
         """The provider carried the refund out."""
-        await self.connection.execute(_REFUNDED, refund_id, refund_ref, self.record.currency)
+        await refunds.carry_out(self.connection, refund_id, refund_ref)
+
+    async def refunded_there(self, payment_intent_ref: str, seen: Seen) -> None:
+        """Somebody gave money back in the provider's dashboard."""
+        await refunds.take_over(self.connection, self.record.id, payment_intent_ref, seen)
+
+    async def refund_failed(self, refund_id: str, code: str) -> None:
+        """Nothing went back, and nothing will."""
+        await refunds.give_up(self.connection, refund_id, code)
+
+    async def refund_returned(self, refund_id: str) -> None:
+        """What went back was returned by the bank."""
+        await refunds.take_back(self.connection, refund_id)
 
     async def _write_order(self, change: Change) -> None:
         card_id = change.new_attempt.card_id if change.new_attempt else None
-        if change.state is None and change.refunded_minor is None:
+        if change.state is None and change.refunded_minor is None and change.owed_minor is None:
             return
         await self.connection.execute(
             _UPDATE,
@@ -166,6 +171,7 @@ class LockedOrder:
             change.action_deadline_s,
             change.refunded_minor,
             card_id,
+            change.owed_minor,
         )
 
     async def _write_attempt(self, change: AttemptChange) -> None:
@@ -191,19 +197,6 @@ class LockedOrder:
             self.owner,
             self.lease_s,
             new.off_session,
-        )
-
-    async def _write_refund(self, refund: NewRefund) -> None:
-        await self.connection.execute(
-            _REFUND,
-            refund.id or str(uuid_utils.uuid7()),
-            self.record.id,
-            refund.payment_intent_ref,
-            refund.amount_minor,
-            refund.reason,
-            refund.key,
-            refund.restock,
-            refund.requested_by,
         )
 
     async def _write_event(self, change: Change) -> None:

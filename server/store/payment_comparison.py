@@ -17,7 +17,7 @@ SELECT t.ref, o.state, o.currency, p.amount_minor AS charged,
   coalesce((SELECT sum(r.amount_minor) FROM refunds r
             WHERE r.payment_intent_ref = t.ref AND r.state = 'done'), 0)::bigint AS refunded,
   coalesce((SELECT sum(r.amount_minor) FROM refunds r
-            WHERE r.payment_intent_ref = t.ref AND r.state <> 'failed'), 0)::bigint AS promised
+            WHERE r.payment_intent_ref = t.ref AND r.state IN ('queued', 'done')), 0)::bigint AS promised
 FROM unnest($1::text[], $2::uuid[]) AS t (ref, order_id) JOIN orders o ON o.id = t.order_id
 LEFT JOIN payments p ON p.payment_intent_ref = t.ref AND p.kind = 'charge' AND p.order_id = o.id
 """

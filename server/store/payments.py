@@ -1,4 +1,4 @@
-"""Who may charge what, and when: leases on attempts, due refunds, the inbox of webhooks.
+"""Who may charge what, and when: leases on attempts, the inbox of webhooks.
 
 All claims take rows that are due, skip rows that others have locked, and push the due time on by the lease: a
 worker that dies gives its claims back by doing nothing.
@@ -47,30 +47,6 @@ UPDATE payment_attempts SET state = 'unknown', tries = tries + $4, lease_owner =
 WHERE order_id = $1 AND attempt = $2 AND state IN ('ready', 'leased', 'unknown')
 """
 
-_DUE_REFUNDS = """
-UPDATE refunds SET tries = tries + 1, due_at = now() + make_interval(secs => $1)
-WHERE id IN (SELECT id FROM refunds WHERE state = 'queued' AND due_at < now()
-             ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id::text, order_id::text, payment_intent_ref, amount_minor,
-          idempotency_key || CASE WHEN repeats > 0 THEN ':' || repeats + 1 ELSE '' END, tries, repeats,
-          extract(epoch FROM now() - created_at)::float8
-"""
-
-_SPENT = """
-UPDATE refunds SET repeats = repeats + 1, due_at = now()
-WHERE id = $1 AND state = 'queued' AND repeats = $2 RETURNING 1
-"""
-
-_CAME_BACK = """
-INSERT INTO order_events (order_id, kind, detail)
-SELECT order_id, 'refund_came_back', jsonb_build_object('amount_minor', amount_minor, 'code', $2::text,
-                                                        'refund', id)
-FROM refunds r WHERE refund_ref = $1 AND NOT EXISTS (
-  SELECT FROM order_events e WHERE e.order_id = r.order_id AND e.kind = 'refund_came_back'
-    AND e.detail ->> 'refund' = r.id::text)
-RETURNING id
-"""
-
 _DUE_WEBHOOKS = """
 UPDATE webhook_inbox SET attempts = attempts + 1, due_at = now() + make_interval(secs => $1)
 WHERE event_id IN (SELECT event_id FROM webhook_inbox WHERE processed_at IS NULL AND due_at < now()
@@ -82,25 +58,16 @@ RETURNING event_id, kind, payload, attempts
 _NO_NEWS = """
 UPDATE webhook_inbox w SET processed_at = now(), error = NULL
 WHERE w.event_id = ANY($1) AND (w.kind = 'payment_intent.created'
+  OR w.kind = 'refund.created' AND EXISTS (
+    SELECT FROM refunds r WHERE r.refund_ref = w.payload #>> '{data,object,id}')
+  OR w.kind = 'charge.refunded' AND w.payload #>> '{data,object,amount_refunded}' = (
+    SELECT sum(r.amount_minor)::text FROM refunds r
+    WHERE r.payment_intent_ref = w.payload #>> '{data,object,payment_intent}' AND r.state = 'done')
   OR w.kind IN ('payment_intent.succeeded', 'charge.succeeded') AND EXISTS (
     SELECT FROM orders o WHERE o.state IN ('paid', 'fulfilled', 'refunded') AND o.payment_intent_ref
       = coalesce(w.payload #>> '{data,object,payment_intent}', w.payload #>> '{data,object,id}')))
 RETURNING event_id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DueRefund:
-    """`tries` counts this one. `idempotency_key` is another one after each of the `repeats`."""
-
-    id: str
-    order_id: str
-    payment_intent_ref: str
-    amount_minor: int
-    idempotency_key: str
-    tries: int
-    repeats: int
-    age_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,47 +102,6 @@ class PaymentStore:
         """Lease attempts whose buyer let the deadline pass."""
         rows = await self._database.fetch(_DUE_ACTIONS, self._lease_s, limit)
         return [(row["order_id"], row["attempt"]) for row in rows]
-
-    async def due_refunds(self, limit: int) -> list[DueRefund]:
-        rows = await self._database.fetch(_DUE_REFUNDS, self._lease_s, limit)
-        return [DueRefund(*row.values()) for row in rows]
-
-    async def refund_put_off(self, refund_id: str, delay_s: float) -> None:
-        await self._database.execute(
-            "UPDATE refunds SET due_at = now() + make_interval(secs => $2) WHERE id = $1", refund_id, delay_s
-        )
-
-    async def refund_failed(self, refund: DueRefund, code: str, message: str) -> None:
-        """The provider refused for good; the order's history says so."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE refunds SET state = 'failed', failure_code = $2, done_at = now() WHERE id = $1",
-                refund.id,
-                code,
-            )
-            await connection.execute(
-                "INSERT INTO order_events (order_id, kind, detail) VALUES ($1, 'refund_failed', $2)",
-                refund.order_id,
-                {"amount_minor": refund.amount_minor, "code": code, "message": message},
-            )
-
-    async def refund_spent(self, refund: DueRefund) -> None:
-        """The provider failed, and did nothing under this key: kept, with what makes the next one. The
-        refund is due at once; if that fails, too, it waits.
-        """
-        async with self._database.transaction() as connection:
-            began = await connection.fetchval(_SPENT, refund.id, refund.repeats)
-            if began:
-                await connection.execute(
-                    "INSERT INTO order_events (order_id, kind, detail) VALUES ($1, 'refund_repeated', $2)",
-                    refund.order_id,
-                    {"amount_minor": refund.amount_minor, "code": "provider_error", "refund": refund.id},
-                )
-
-    async def refund_came_back(self, refund_ref: str, why: str) -> bool:
-        """The bank sent a refund back; the order's history says so, once. False: known, or not ours."""
-        found = await self._database.fetchval(_CAME_BACK, refund_ref, why)
-        return found is not None
 
     async def receive_webhook(self, event_id: str, kind: str, payload: dict[str, Any]) -> bool:
         """Keep a verified event for later; False when it came before. Answer 200 either way."""

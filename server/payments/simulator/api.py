@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.payments.simulator import accounts, disputes, form, intents, refunds, saving, transfers
@@ -127,6 +127,11 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "disputes/*/close"): Route(disputes.close, EXPAND),
     ("GET", "_audit"): Route(accounts.audit, {}),
 }
+# What happens at the provider without a call of its API: somebody at its dashboard, a bank.
+ACTS: dict[str, Route] = {
+    "/_dashboard/refunds": Route(refunds.create, refunds.CREATE),
+    "/_bank/returns": Route(refunds.returned, refunds.RETURN, ("refund",)),
+}
 _AUTHENTICATE = {"client_secret": form.text, "outcome": form.choice("approve", "refuse")}
 
 
@@ -151,10 +156,18 @@ class Api:
         """Whether this is the secret key: what the admin endpoints ask."""
         return self._keys.get(_key_in(authorization)) is False
 
-    def answer(self, request: Request, fault: ServerFault | None = None) -> Reply:
+    def answer(self, request: Request, fault: ServerFault | None = None, *, list_lag_s: float = 0.0) -> Reply:
         """Do what the request asks, durably, and say how it went."""
         self._prune()
-        return self._guarded(lambda: self._answer(request, fault))
+        return self._guarded(lambda: self._answer(request, fault, list_lag_s))
+
+    def act(self, request: Request) -> Reply:
+        """One of ACTS; who may is asked before. No fault ever meets it."""
+        route = ACTS[request.path]
+        raw = form.decode(request.form)
+        return self._guarded(
+            lambda: self._settle(lambda: self._run(request, route, [], raw, browser=False), None, None)
+        )
 
     def _prune(self) -> None:
         now = self._clock()
@@ -162,7 +175,7 @@ class Api:
             self._ledger.prune(now)
             self._next_prune = now + _PRUNE_EVERY_S
 
-    def _answer(self, request: Request, fault: ServerFault | None) -> Reply:
+    def _answer(self, request: Request, fault: ServerFault | None, list_lag_s: float) -> Reply:
         raw = form.decode(request.form)
         browser = self._browser(request, raw)
         route, ids = _route(request)
@@ -171,9 +184,13 @@ class Api:
         if request.account:
             raise InvalidRequest("The simulator keeps one account: it takes no Stripe-Account header.")
         key = f"{browser:d}:{request.idempotency_key}" if request.idempotency_key else None
+
+        def work() -> Obj:
+            return self._run(request, route, ids, raw, browser=browser, list_lag_s=list_lag_s)
+
         if request.method == "POST" and key:
-            return self._once(request, key, lambda: self._run(request, route, ids, raw, browser), fault)
-        return self._settle(lambda: self._run(request, route, ids, raw, browser), fault, None)
+            return self._once(request, key, work, fault)
+        return self._settle(work, fault, None)
 
     def _browser(self, request: Request, raw: dict[str, Any]) -> bool:
         """Which key came: in the header, or, from a browser, in the form as `key`."""
@@ -212,9 +229,18 @@ class Api:
                 self._ledger.keep_answer(key, Answer(fingerprint, status, body), self._clock())
         return Reply(status, body)
 
-    def _run(self, request: Request, route: Route, ids: list[str], raw: dict[str, Any], browser: bool) -> Obj:
+    def _run(
+        self,
+        request: Request,
+        route: Route,
+        ids: list[str],
+        raw: dict[str, Any],
+        *,
+        browser: bool,
+        list_lag_s: float = 0.0,
+    ) -> Obj:
         params: Params = form.read(raw, route.shape, route.required)
-        call = self._call(request, browser)
+        call = replace(self._call(request, browser), list_lag_s=list_lag_s)
         expand: list[str] = params.get("expand", [])
         obj = public(route.handler(call, params, *ids))
         return _for_browser(obj) if browser else call.expanded(obj, expand)

@@ -2,7 +2,7 @@
 
 /v1/…            Stripe's API                     /_3ds/:intent   the bank's page: approve or refuse
 /healthz         ready, and what each part is     /_faults /_clock   admin, with the secret key
-/metrics         counters, Prometheus text
+/metrics         counters, Prometheus text        /_dashboard/refunds /_bank/returns   acts without the API
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.payments.rate_limit import RateLimit, TokenBucket
-from server.payments.simulator.api import Api, Reply, Request
+from server.payments.simulator.api import ACTS, Api, Reply, Request
 from server.payments.simulator.errors import (
     ApiError,
     KeyInUse,
@@ -122,7 +122,7 @@ class Simulator:
         request = await _read(scope, receive)
         if path.startswith("/_3ds/"):
             return self._api.authenticate(request, path.removeprefix("/_3ds/"))
-        if path in ("/_faults", "/_clock"):
+        if path in ("/_faults", "/_clock", *ACTS):
             return self._admin(request)
         return await self._call(request)
 
@@ -137,7 +137,8 @@ class Simulator:
         self._limit(request.path)
         async with self._claimed(request):
             await asyncio.sleep(self._faults.latency_s(request.path))
-            reply = self._api.answer(request, self._server_fault(request.path))
+            fault, lag_s = self._server_fault(request.path), self._faults.list_lag_s(request.path)
+            reply = self._api.answer(request, fault, list_lag_s=lag_s)
         if self._faults.strikes("reply_lost", request.path):
             raise _ConnectionCut
         return reply
@@ -170,9 +171,12 @@ class Simulator:
         return None
 
     def _admin(self, request: Request) -> Reply:
-        """`/_faults`: read or replace the plan. `/_clock`: move the account's time forward by `advance_s`."""
+        """`/_faults`: read or replace the plan. `/_clock`: move the account's time forward by `advance_s`.
+        `/_dashboard/refunds` takes what `/v1/refunds` takes, `/_bank/returns` a `refund`."""
         if not self._api.admits(request.authorization):
             raise Unauthorized("The secret key is needed here.")
+        if request.path in ACTS:
+            return self._api.act(request)
         if request.method == "POST":
             try:
                 self._change(request.path, json.loads(request.form or "{}"))

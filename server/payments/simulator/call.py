@@ -20,7 +20,9 @@ EXPAND = {"expand": form.listing(form.text)}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler gets. `now` is in whole seconds; `browser` is true for a publishable key."""
+    """What a handler gets. `now` is in whole seconds; `browser` is true for a publishable key. Lists don't
+    have what was made within the last `list_lag_s`.
+    """
 
     ledger: Ledger
     now: int
@@ -28,6 +30,7 @@ class Call:
     browser: bool
     idempotency_key: str | None
     announce: Callable[[Obj], None]
+    list_lag_s: float = 0.0
 
     def fetch(self, kind: str, object_id: str, param: str = "id") -> Obj:
         """The object, or Stripe's "No such …"."""
@@ -71,10 +74,13 @@ class Call:
                 raise Missing(kind, params[name], name)
         before = params.get("ending_before")
         wanted = {name: value for name, value in (match or {}).items() if value is not None}
+        created = dict(params.get("created") or {})
+        if self.list_lag_s:
+            created["lt"] = min(created.get("lt", self.now), int(self.now - self.list_lag_s))
         found = self.ledger.find(
             kind,
             wanted,
-            params.get("created"),
+            created,
             after=params.get("starting_after"),
             before=before,
             limit=limit + 1,

@@ -22,6 +22,7 @@ class FaultPlan:
     `reply_lost`: the request commits, then the connection is cut. `rate_limited`: 429, before anything else.
     `server_error`: a 500 that did nothing; `server_error_after`: a 500 although it committed; both are kept
     under the idempotency key. `latency_s`: a wait before the request runs, drawn from 0 to this.
+    `list_lag_s`: lists don't have what was made so shortly before (Stripe's do; its search does not).
     `webhook_drop` (for good), `webhook_duplicate`, `webhook_reorder` (held back up to `reorder_s`).
     `down`: "503" answers so, "refused" cuts every API connection. `once`: the next N calls meet a fault.
     """
@@ -36,6 +37,7 @@ class FaultPlan:
     webhook_reorder: float = 0.0
     reorder_s: float = 0.5
     latency_s: float = 0.0
+    list_lag_s: float = 0.0
     down: Literal["", "503", "refused"] = ""
     only: tuple[str, ...] = ()
     once: dict[str, int] = field(default_factory=dict)
@@ -57,10 +59,10 @@ class FaultPlan:
             rate = getattr(self, name)
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
                 raise ValueError(f"{name} must be a number between 0 and 1")
-        for name in ("latency_s", "reorder_s"):
+        for name in ("latency_s", "reorder_s", "list_lag_s"):
             span = getattr(self, name)
-            if isinstance(span, bool) or not isinstance(span, int | float) or not 0 <= span <= 600:
-                raise ValueError(f"{name} must be between 0 and 600 seconds")
+            if isinstance(span, bool) or not isinstance(span, int | float) or not 0 <= span <= 864_000:
+                raise ValueError(f"{name} must be between 0 and 864000 seconds")
         if self.down not in ("", "503", "refused"):
             raise ValueError('down must be "", "503" or "refused"')
         if set(self.once) - set(RATES) or not all(
@@ -96,6 +98,11 @@ class Faults:
         if not self.plan.latency_s or (self.plan.only and not path.startswith(self.plan.only)):
             return 0.0
         return self._random["latency"].uniform(0, self.plan.latency_s)
+
+    def list_lag_s(self, path: str) -> float:
+        """How far behind a list is."""
+        hit = not self.plan.only or path.startswith(self.plan.only)
+        return self.plan.list_lag_s if hit else 0.0
 
     def webhook_delays_s(self) -> list[float]:
         """When a new event's webhook goes out: not at all, once, twice, or later than those after it."""

@@ -14,6 +14,7 @@ CREATE = {
     "metadata": form.metadata,
     **EXPAND,
 }
+RETURN = {"refund": form.text}
 UPDATE = {"metadata": form.metadata, **EXPAND}
 LIST = PAGE | {"payment_intent": form.text, "charge": form.text, "created": form.created}
 
@@ -76,12 +77,21 @@ def _refund(call: Call, charge: Obj, amount: int, params: Params) -> Obj:
     return refund
 
 
-def _fail(call: Call, charge: Obj, refund: Obj) -> None:
+def returned(call: Call, params: Params) -> Obj:
+    """The bank sends a refund back, days later: an act of its own, no call of the API."""
+    refund = call.fetch("refund", params["refund"], "refund")
+    if refund["status"] != "succeeded":
+        raise WrongState(f"Refund {refund['id']} is {refund['status']}.", param="refund")
+    return _fail(call, call.fetch("charge", refund["charge"]), refund)
+
+
+def _fail(call: Call, charge: Obj, refund: Obj) -> Obj:
     """The bank sends it back. The answer still says `succeeded`; the event and a later look say `failed`."""
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
     call.save(charge, "charge.updated")
-    call.save(refund | {"status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed")
+    failed = refund | {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+    return call.save(failed, "refund.updated", "refund.failed")
 
 
 def retrieve(call: Call, params: Params, refund_id: str) -> Obj:

@@ -5,8 +5,10 @@ SELECT json_build_object(
   'state', o.state, 'currency', o.currency, 'total_minor', o.total_minor, 'refunded_minor', o.refunded_minor,
   'payment_intent_ref', o.payment_intent_ref, 'failure_code', o.failure_code,
   'failure_message', o.failure_message, 'auction_id', o.auction_id, 'drop_position', o.drop_position,
+  'owed_minor', o.owed_minor,
   'lines', (SELECT json_agg(json_build_object('variant_id', l.variant_id, 'title', l.title,
-              'variant_title', l.variant_title, 'quantity', l.quantity, 'flash_id', l.flash_id) ORDER BY l.position)
+              'variant_title', l.variant_title, 'quantity', l.quantity, 'flash_id', l.flash_id,
+              'unit_price_minor', l.unit_price_minor) ORDER BY l.position)
             FROM order_lines l WHERE l.order_id = o.id),
   'attempts', (SELECT json_agg(json_build_object('attempt', a.attempt, 'state', a.state,
                  'idempotency_key', a.idempotency_key, 'customer_ref', a.customer_ref,
@@ -16,7 +18,8 @@ SELECT json_build_object(
                  'payment_intent_ref', a.payment_intent_ref) ORDER BY a.attempt)
                FROM payment_attempts a WHERE a.order_id = o.id),
   'refunds', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'amount_minor', r.amount_minor,
-                'payment_intent_ref', r.payment_intent_ref, 'state', r.state, 'restock', r.restock)), '[]')
+                'payment_intent_ref', r.payment_intent_ref, 'state', r.state, 'restock', r.restock,
+                'refund_ref', r.refund_ref)), '[]')
               FROM refunds r WHERE r.order_id = o.id)
 )::text
 FROM orders o LEFT JOIN users u ON u.id = o.user_id

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from server.checkout.wiring import checkout
 from server.jobs.checkout import checkout_jobs
+from server.jobs.refunds import Refunds
 from server.jobs.runner import Runner
 from server.payments.gateway import StripeGateway
 from server.payments.outcomes import PaymentError
 from server.payments.simulator.app import serve
 from server.payments.simulator.settings import SimulatorSettings
+from server.store.book_checks import JobMarks
 
 from .test_crashes import Silent
 from .world import World
@@ -74,6 +77,27 @@ class Paying:
     async def faults(self, **plan: Any) -> None:
         headers = {"Authorization": f"Bearer {SECRET}"}
         (await self.http.post("/_faults", json=plan, headers=headers)).raise_for_status()
+
+    async def dashboard_refund(self, intent: str, amount: int) -> str:
+        """Somebody gives money back in the provider's dashboard; the refund's id."""
+        form = {"payment_intent": intent, "amount": str(amount)}
+        return str((await self._post("/_dashboard/refunds", SECRET, **form))["id"])
+
+    async def bank_returns(self, refund: str) -> None:
+        await self._post("/_bank/returns", SECRET, refund=refund)
+
+    async def news(self) -> None:
+        """What happened at the provider lately is known, by way of its events."""
+        await JobMarks(self.world.pool).note("sweep", datetime.now(UTC) - timedelta(minutes=1))
+        for _ in range(2):
+            await self.worker.once()
+
+    async def refunds_due(self, times: int = 1, *, proof_s: float = 0.0) -> None:
+        """Refunds that wait are due at once."""
+        shop = self.checkout
+        for _ in range(times):
+            await self.world.pool.execute("UPDATE refunds SET due_at = now() - interval '1 s'")
+            await Refunds(shop.refunds, shop.refund_book, self.gateway, proof_s=proof_s).run()
 
     async def audit(self) -> list[dict[str, Any]]:
         answer = await self.http.get("/v1/_audit", headers={"Authorization": f"Bearer {SECRET}"})

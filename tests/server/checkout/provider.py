@@ -55,7 +55,7 @@ class ScriptedProvider:
     fail: int = 0
     fail_after: int = 0
     errors: set[str] = field(default_factory=set)
-    refunds: dict[str, RefundView] = field(default_factory=dict)
+    refunds: dict[str, tuple[str, RefundView]] = field(default_factory=dict)
     charges: int = 0
     delay_s: float = 0.0
 
@@ -178,7 +178,7 @@ class ScriptedProvider:
             intent.refunded += amount
             made = Refunded(f"re_{len(self.replies)}", amount, "succeeded")
             self.replies[idempotency_key] = made
-            self.refunds[made.refund] = RefundView(made.refund, refund_id, amount, "succeeded")
+            self.refunds[made.refund] = (intent.id, RefundView(made.refund, refund_id, amount, "succeeded"))
             if self._fails("fail_after", idempotency_key):
                 return Unknown("provider_error")
         if self.lose:
@@ -188,10 +188,7 @@ class ScriptedProvider:
         return reply
 
     async def list_refunds(self, payment_intent: str, at_most: int = 1_000) -> tuple[RefundView, ...]:
-        return tuple(self.refunds.values())
-
-    async def refund_status(self, refund: str) -> str:
-        return "succeeded"
+        return tuple(view for intent, view in self.refunds.values() if intent == payment_intent)
 
     def paid(self, order_id: str) -> list[Intent]:
         return [i for i in self.intents.values() if i.order_id == order_id and i.status == "paid"]

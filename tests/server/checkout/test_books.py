@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.commerce.books import Told, read_books
-from server.jobs.charges import Refunds
+from server.jobs.refunds import Refunds
 
 from .world import World
 
@@ -37,7 +37,7 @@ async def test_true_books_have_no_violation(sold: tuple[World, str, str], migrat
     assert await _kinds(world, migrated_database_url, [Told(order, True)]) == set()
     await world.shopkeeper.refund(order, 700, "late", str(await world.person()))
     assert await _kinds(world, migrated_database_url) == {"stuck"}
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
     assert await _kinds(world, migrated_database_url) == set()
 
 

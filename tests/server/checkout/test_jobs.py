@@ -15,9 +15,10 @@ from overlay.log import ShowLog
 from overlay.messages import Commented, OrderView
 from server.checkout.room_news import LogNews
 from server.jobs.archive import Archive
-from server.jobs.charges import Refunds, WebhookInbox
+from server.jobs.charges import WebhookInbox
 from server.jobs.checkout import checkout_jobs
 from server.jobs.news import OrderMail, Publisher, RoomTeller, each
+from server.jobs.refunds import Refunds
 from server.jobs.runner import Job, Runner
 from server.jobs.sweep import EventSweep
 from server.payments.webhooks import Event
@@ -206,7 +207,7 @@ async def test_letters_can_be_written_with_what_the_order_tells(world: World) ->
     await world.queue.idle()
     await world.shopkeeper.fulfil(wish.order_id, wish.user_id)
     await world.shopkeeper.refund(wish.order_id, 500, "scratched", wish.user_id)
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
     written: dict[str, Any] = {}
 
     async def deliver(payload: Any) -> None:
@@ -234,7 +235,7 @@ async def test_a_webhook_sent_twice_settles_once_and_is_never_believed(world: Wo
     wish = world.wish(await world.person("action"), (variant, 1))
     await world.tap.buy(wish)
     await world.queue.idle()
-    inbox = WebhookInbox(world.payments, world.provider, world.settler)
+    inbox = WebhookInbox(world.payments, world.provider, world.settler, world.refund_book)
     assert await webhook(world, "evt_lie", "payment_intent.succeeded", "pi_0")
     assert await inbox.run() == 1
     assert await world.state(wish.order_id) == "action_needed"  # it says succeeded, the provider says not yet
@@ -256,14 +257,13 @@ async def test_a_webhook_that_tells_nothing_new_costs_no_call(world: World) -> N
     await world.tap.buy(wish)
     await world.queue.idle()
     asked: list[str] = []
-    retrieve = world.provider.retrieve
 
     async def counted(intent: str) -> Any:
         asked.append(intent)
-        return await retrieve(intent)
+        return ()
 
-    world.provider.retrieve = counted
-    inbox = WebhookInbox(world.payments, world.provider, world.settler)
+    world.provider.retrieve = world.provider.list_refunds = counted
+    inbox = WebhookInbox(world.payments, world.provider, world.settler, world.refund_book)
     for n, kind in enumerate(("payment_intent.created", "payment_intent.succeeded", "charge.succeeded")):
         await webhook(world, f"evt_{n}", kind, "pi_0")
     assert await inbox.run() == 3
@@ -276,7 +276,7 @@ async def test_a_webhook_that_tells_nothing_new_costs_no_call(world: World) -> N
 async def test_a_webhook_about_nothing_of_ours_is_put_aside(world: World) -> None:
     await world.payments.receive_webhook("evt_x", "payment_intent.succeeded", {"object": "nonsense"})
     await world.payments.receive_webhook("evt_y", "customer.created", {})
-    inbox = WebhookInbox(world.payments, world.provider, world.settler)
+    inbox = WebhookInbox(world.payments, world.provider, world.settler, world.refund_book)
     assert await inbox.run() == 2
     assert await world.pool.fetchval("SELECT count(*) FROM webhook_inbox WHERE processed_at IS NULL") == 0
 
@@ -303,7 +303,7 @@ async def test_a_lost_webhook_is_found_by_the_sweep(world: World) -> None:
     assert [await sweep.run() for _ in range(3)] == [1, 0, 0]
     assert asked[0] == (noon - 7 * 3_600 - 900, noon - 3_600 - 900 + 1)
     assert asked[1:] == [(noon - 3_600 - 1_800, None), (noon - 900, None)]
-    await WebhookInbox(world.payments, world.provider, world.settler).run()
+    await WebhookInbox(world.payments, world.provider, world.settler, world.refund_book).run()
     assert await world.state(wish.order_id) == "paid"
 
 
@@ -319,7 +319,7 @@ async def test_refunds_never_exceed_what_was_paid(world: World) -> None:
     )
     refused = [e for e in first if isinstance(e, NotPossible)]
     assert [e.code for e in refused] == ["refund_too_large"] * 2
-    refunds = Refunds(world.payments, world.orders, world.provider, world.gate)
+    refunds = Refunds(world.refunds, world.refund_book, world.provider)
     world.provider.lose = 1
     await refunds.run()
     assert await world.pool.fetchval("SELECT refunded_minor FROM orders") == 0
@@ -357,7 +357,7 @@ async def test_a_refund_the_provider_refuses_is_said_in_the_history(world: World
     await world.queue.idle()
     world.provider.intents["pi_0"].refunded = 1_490
     await world.shopkeeper.refund(wish.order_id, 100, "late", wish.user_id)
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
     detail = await world.pool.fetchval("SELECT detail FROM order_events WHERE kind = 'refund_failed'")
     assert detail["code"] == "charge_already_refunded"
 
@@ -368,7 +368,7 @@ async def test_a_refunded_order_no_longer_counts_for_its_buyer(world: World) -> 
     await world.tap.buy(wish)
     await world.queue.idle()
     await world.shopkeeper.refund(wish.order_id, 1_490, "all", ada)
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
     assert (await world.tap.buy(world.wish(ada, (variant, 1)))).state == "charging"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.jobs.charges import Refunds
+from server.jobs.refunds import Refunds
 from server.shop.chain import sealed
 from server.store.ledger import LINES, Sealer
 from server.store.pool import connect
@@ -38,7 +38,7 @@ async def _sold(world: World) -> str:
     staff = await world.person()
     await world.shopkeeper.refund(paid[0].order_id, 500, "late", staff)
     await world.shopkeeper.refund(paid[1].order_id, 2_490, "broken", staff, restock=True)
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
     await _seal(world)
     return variant
 
@@ -290,7 +290,7 @@ async def test_the_proof_raises_no_alarm_while_the_shop_sells(world: World, url:
     people = [await world.person(("paid", "paid", "declined", "action")[n % 4]) for n in range(24)]
     sealer, refunds = (
         Sealer(world.pool, linger_s=0, block_rows=5),
-        Refunds(world.payments, world.orders, world.provider, world.gate),
+        Refunds(world.refunds, world.refund_book, world.provider),
     )
     faults: list[object] = []
 

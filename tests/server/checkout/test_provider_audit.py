@@ -26,6 +26,7 @@ def _audit(paying: Paying) -> ProviderAudit:
         JobMarks(pool),
         paying.gateway,
         paying.checkout.settler.payment,
+        paying.checkout.refund_book.look,
         time.time,
         every_s=0,
         under_way_s=-60,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.jobs.charges import Refunds
+from server.jobs.refunds import Refunds
 from server.payments.outcomes import ProviderUnavailable
 from server.shop.changes import MOST_PROVIDER_ERRORS
 
@@ -176,15 +176,18 @@ async def test_death_while_the_charge_is_made_again(world: World) -> None:
 
 
 async def refunds_due(world: World) -> None:
-    await world.pool.execute("UPDATE refunds SET due_at = now() - interval '1 s'")
-    await Refunds(world.payments, world.orders, world.provider, world.gate).run()
+    """Each is due, and an hour has passed since its request was last seen to have done nothing."""
+    await world.pool.execute(
+        "UPDATE refunds SET due_at = now() - interval '1 s', unseen_since = unseen_since - interval '1 h'"
+    )
+    await Refunds(world.refunds, world.refund_book, world.provider).run()
 
 
 async def test_a_refund_that_did_nothing_is_written_down_and_made_again(world: World) -> None:
     wish = await buy(world)
     world.provider.fail = 2
     await world.shopkeeper.refund(wish.order_id, 600, "late", wish.user_id)
-    for _ in range(5):
+    for _ in range(7):
         await refunds_due(world)
     row = await world.pool.fetchrow("SELECT state, repeats FROM refunds")
     assert tuple(row) == ("done", 2)
@@ -236,7 +239,7 @@ async def test_refunds_through_stripe_go_back_once(paying: Paying, fault: str) -
     await shop.queue.idle()
     await shop.shopkeeper.refund(wish.order_id, 600, "late", wish.user_id)
     await paying.faults(once={fault: 1}, only=["/v1/refunds"])
-    refunds = Refunds(shop.payments, shop.orders, paying.gateway, shop.gate)
+    refunds = Refunds(shop.refunds, shop.refund_book, paying.gateway, proof_s=0)
     for _ in range(3):
         await world.pool.execute("UPDATE refunds SET due_at = now() - interval '1 s'")
         await refunds.run()

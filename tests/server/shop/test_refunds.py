@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.shop.changes import NotPossible, refund_asked, refund_done
+from server.shop.changes import NotPossible
 from server.shop.orders import OrderState
 from server.shop.record import AttemptRecord, Change, LineRecord, OrderRecord, RefundRecord
+from server.shop.refunds import (
+    News,
+    Seen,
+    news_of,
+    refund_asked,
+    refund_done,
+    refund_returned,
+    run_amount_minor,
+)
 from server.shop.settlement import AttemptState
 from server.shop.stock import Movement
 
@@ -40,10 +51,19 @@ def _paid(**more: object) -> OrderRecord:
 
 def _asked(order: OrderRecord, amount: int, *, restock: bool) -> OrderRecord:
     number = str(len(order.refunds))
-    new = refund_asked(order, number, amount, "why", "staff", restock=restock).refund
+    change = refund_asked(order, number, amount, "why", "staff", restock=restock)
+    new = change.refund
     assert new is not None
     row = RefundRecord(new.id, new.payment_intent_ref, new.amount_minor, "queued", new.restock)
-    return msgspec.structs.replace(order, refunds=[*order.refunds, row])
+    owed = change.owed_minor
+    return msgspec.structs.replace(order, refunds=[*order.refunds, row], owed_minor=owed)
+
+
+def _returned(order: OrderRecord, refund: RefundRecord) -> OrderRecord:
+    change = refund_returned(order, refund)
+    assert change.state is change.stock is None
+    order = _marked(order, refund, "returned")
+    return msgspec.structs.replace(order, refunded_minor=change.refunded_minor, owed_minor=change.owed_minor)
 
 
 def _marked(order: OrderRecord, refund: RefundRecord, state: str) -> OrderRecord:
@@ -61,7 +81,7 @@ def _done(order: OrderRecord, refund: RefundRecord) -> tuple[OrderRecord, Change
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), st.integers(-10, TOTAL + 200), st.booleans()),
-        st.tuples(st.sampled_from(["done", "failed"]), st.integers(0, 20), st.just(value=False)),
+        st.tuples(st.sampled_from(["done", "failed", "returned"]), st.integers(0, 20), st.just(value=False)),
     ),
     max_size=40,
 )
@@ -74,16 +94,20 @@ def test_no_more_goes_back_than_was_paid(steps: list[tuple[str, int, bool]]) -> 
     for step, number, restock in steps:
         if step == "ask":
             left = TOTAL - order.promised_back_minor()
-            if order.state is OrderState.REFUNDED or not 0 < number <= left:
+            if not 0 < number <= left:
                 with pytest.raises(NotPossible):
                     _asked(order, number, restock=restock)
                 continue
             order = _asked(order, number, restock=restock)
             continue
-        queued = [refund for refund in order.refunds if refund.state == "queued"]
-        if not queued:
+        wanted = "done" if step == "returned" else "queued"
+        those = [refund for refund in order.refunds if refund.state == wanted and refund.id != "x"]
+        if not those:
             continue
-        refund = queued[number % len(queued)]
+        refund = those[number % len(those)]
+        if step == "returned":
+            order = _returned(order, refund)
+            continue
         if step == "failed":
             order = _marked(order, refund, "failed")
             continue
@@ -93,7 +117,13 @@ def test_no_more_goes_back_than_was_paid(steps: list[tuple[str, int, bool]]) -> 
     done = sum(refund.amount_minor for refund in own if refund.state == "done")
     assert done == order.refunded_minor <= TOTAL
     assert order.promised_back_minor() <= TOTAL
-    assert (order.state is OrderState.REFUNDED) == (order.refunded_minor == TOTAL)
+    came_back = sum(refund.amount_minor for refund in own if refund.state == "returned")
+    assert order.owed_minor <= came_back
+    if order.refunded_minor == TOTAL:
+        assert order.state is OrderState.REFUNDED
+    if order.state is OrderState.REFUNDED:
+        assert TOTAL - order.refunded_minor <= came_back
+    assert returned <= 1
     assert returned == (order.state is OrderState.REFUNDED and any(refund.restock for refund in own))
 
 
@@ -110,6 +140,48 @@ def test_what_is_left_can_always_be_given_back(amounts: list[int]) -> None:
 
 @pytest.mark.parametrize("state", [s for s in OrderState if s not in (OrderState.PAID, OrderState.FULFILLED)])
 def test_only_what_was_paid_is_given_back(state: OrderState) -> None:
+    given = (
+        [RefundRecord("0", "pi_own", TOTAL, "done", restock=False)] if state is OrderState.REFUNDED else []
+    )
     with pytest.raises(NotPossible) as refused:
-        refund_asked(_paid(state=state), "1", 1, "", "staff", restock=False)
+        refund_asked(_paid(state=state, refunds=given), "1", 1, "", "staff", restock=False)
     assert refused.value.code == "not_paid"
+
+
+def test_what_a_bank_returned_is_owed_until_it_is_given_back_again() -> None:
+    order = _asked(_paid(), TOTAL, restock=True)
+    order, change = _done(order, order.refunds[0])
+    assert change.stock is Movement.RETURN
+    order = _returned(order, order.refunds[0])
+    assert (order.state, order.refunded_minor, order.owed_minor) == (OrderState.REFUNDED, 0, TOTAL)
+    order = _asked(order, TOTAL, restock=True)
+    assert order.owed_minor == 0
+    order, change = _done(order, order.refunds[1])
+    assert (change.state, change.stock, change.refunded_minor) == (None, None, TOTAL)
+
+
+def test_what_the_provider_shows_is_news_once() -> None:
+    order = _asked(_paid(), 500, restock=False)
+    ours, theirs = Seen("re_1", "0", 500, gone=False), Seen("re_2", None, 300, gone=False)
+    assert news_of(order, ours) == (News.DONE, order.refunds[0])
+    assert news_of(order, replace(ours, gone=True)) == (News.FAILED, order.refunds[0])
+    assert news_of(order, theirs) == (News.MADE_THERE, None)
+    assert news_of(order, replace(theirs, gone=True)) is None
+    known = msgspec.structs.replace(order.refunds[0], state="done", refund_ref="re_1")
+    order = msgspec.structs.replace(order, refunds=[known])
+    assert news_of(order, ours) is None
+    assert news_of(order, replace(ours, gone=True)) == (News.RETURNED, known)
+    twice = Seen(
+        "re_3", "0", 500, gone=False
+    )  # under our name: it counts
+    assert news_of(order, twice) == (News.MADE_THERE, None)
+
+
+def test_a_wish_for_many_gives_back_what_it_is_about_and_never_more_than_is_left() -> None:
+    lines = [LineRecord("v", "Cup", "", 2, 300), LineRecord("w", "Jug", "", 1, 400)]
+    order = _paid(lines=lines)
+    assert run_amount_minor(order, None) == run_amount_minor(order, {"v", "w"}) == TOTAL
+    assert run_amount_minor(order, {"v"}) == 600
+    order = _asked(order, TOTAL - 100, restock=False)
+    assert run_amount_minor(order, {"v"}) == run_amount_minor(order, None) == 100
+    assert run_amount_minor(_paid(state=OrderState.CHARGING), None) == 0
