@@ -5,6 +5,7 @@
  * another session elsewhere and keeps this one until it is there.
  */
 
+import { Later } from './later.ts';
 import { leave, postOffer } from './media.ts';
 import { asProblem, type Problem } from './problem.ts';
 
@@ -27,7 +28,7 @@ export interface LinkHooks {
 export class MediaLink {
   #resource: string | null = null;
   #abort = new AbortController();
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #later = new Later();
   #events: EventSource | null = null;
   #isOver = false;
 
@@ -53,7 +54,7 @@ export class MediaLink {
       this.#resource = answer.resource;
       await described;
       await peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-      if (!this.isConnected) this.#in(this.limits.connectMs, () => this.#lose(null));
+      if (!this.isConnected) this.#later.in(this.limits.connectMs, () => this.#lose(null));
     } catch (error) {
       this.#lose(asProblem(error));
     }
@@ -63,7 +64,7 @@ export class MediaLink {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#clear();
+    this.#later.clear();
     this.#events?.close();
     this.#abort.abort();
     leave(this.#resource, this.token);
@@ -74,13 +75,13 @@ export class MediaLink {
     if (this.#isOver) return;
     const state = this.peer.connectionState;
     if (state === 'connected') {
-      this.#clear();
+      this.#later.clear();
       this.#listen();
       this.hooks.connected();
     } else if (state === 'failed' || state === 'closed') {
       this.#lose(null);
     } else if (state === 'disconnected') {
-      this.#in(this.limits.disconnectedMs, () => this.#lose(null));
+      this.#later.in(this.limits.disconnectedMs, () => this.#lose(null));
     }
   }
 
@@ -102,16 +103,6 @@ export class MediaLink {
     if (this.#isOver) return;
     this.end();
     this.hooks.lost(problem);
-  }
-
-  #in(ms: number, work: () => void): void {
-    this.#clear();
-    this.#timer = setTimeout(work, ms);
-  }
-
-  #clear(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 }
 

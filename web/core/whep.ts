@@ -8,6 +8,7 @@
  */
 
 import { keepCushion } from './cushion.ts';
+import { Later } from './later.ts';
 import { MediaLink } from './media-link.ts';
 import { Backoff, preferCodecs } from './media.ts';
 import type { Problem } from './problem.ts';
@@ -64,7 +65,7 @@ export class WhepPlayer {
   /** Begun beside `#now`, to take its place. */
   #next: Session | null = null;
   #shown: MediaStream | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #later = new Later();
   #running = false;
   #prepared: Prepared | null;
   readonly #failures = new Backoff(500, 10_000);
@@ -91,7 +92,7 @@ export class WhepPlayer {
 
   /** The room says the picture is there: ask now rather than at the end of the wait. */
   hurry(): void {
-    if (!this.#running || this.#now || !this.#timer) return;
+    if (!this.#running || this.#now || !this.#later.isDue) return;
     this.#failures.reset();
     this.#notLive.reset();
     this.#join();
@@ -136,7 +137,7 @@ export class WhepPlayer {
   #connected(session: Session): void {
     if (session === this.#next) return void this.#takeOver(session);
     if (session !== this.#now || this.state === 'watching') return;
-    this.#clear();
+    this.#later.clear();
     this.#failures.reset();
     this.#notLive.reset();
     this.#tell('watching', null);
@@ -145,7 +146,7 @@ export class WhepPlayer {
   #lost(session: Session, problem: Problem | null): void {
     if (session === this.#next) {
       this.#next = null;
-      this.#in(this.#failures.next(), () => this.#now && this.#move(this.#now));
+      this.#later.in(this.#failures.next(), () => this.#now && this.#move(this.#now));
     } else if (session === this.#now && this.#next) {
       this.#now = this.#next;
       this.#next = null;
@@ -186,33 +187,20 @@ export class WhepPlayer {
     if (!this.#running) return;
     if (problem?.status === 409) {
       this.#tell('waiting', problem);
-      this.#in(Math.max(this.#notLive.next(), (problem.retryAfterS ?? 0) * 1000), () => this.#join());
+      this.#later.in(Math.max(this.#notLive.next(), (problem.retryAfterS ?? 0) * 1000), () => this.#join());
     } else if (problem && [400, 401, 403, 404, 406, 415, 422].includes(problem.status)) {
       this.#tell('refused', problem);
     } else {
       this.#tell('retrying', problem);
-      this.#in(this.#failures.next(), () => this.#join());
+      this.#later.in(this.#failures.next(), () => this.#join());
     }
   }
 
   #end(): void {
-    this.#clear();
+    this.#later.clear();
     this.#now?.link.end();
     this.#next?.link.end();
     this.#now = this.#next = this.#shown = null;
-  }
-
-  #in(ms: number, work: () => void): void {
-    this.#clear();
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      work();
-    }, ms);
-  }
-
-  #clear(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 
   #tell(state: WatchState, problem: Problem | null): void {

@@ -6,6 +6,7 @@
  * us to move: we publish to another one and leave the old one a moment later, when viewers have followed.
  */
 
+import { Later } from './later.ts';
 import { MediaLink } from './media-link.ts';
 import { Backoff, preferCodecs } from './media.ts';
 import type { Problem } from './problem.ts';
@@ -49,7 +50,7 @@ export class WhipPublisher {
   #next: MediaLink | null = null;
   /** Left in a moment. */
   #old: MediaLink | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #later = new Later();
   #last: Counted | null = null;
   readonly #failures = new Backoff(700, 10_000);
 
@@ -129,7 +130,7 @@ export class WhipPublisher {
   #connected(link: MediaLink): void {
     if (link === this.#next) return this.#takeOver(link);
     if (link !== this.#now || this.state === 'live') return;
-    this.#clear();
+    this.#later.clear();
     this.#failures.reset();
     this.#tell('live', null);
   }
@@ -149,7 +150,7 @@ export class WhipPublisher {
   #lost(link: MediaLink, problem: Problem | null): void {
     if (link === this.#next) {
       this.#next = null;
-      this.#in(this.#failures.next(), () => this.#now && this.#move(this.#now));
+      this.#later.in(this.#failures.next(), () => this.#now && this.#move(this.#now));
     } else if (link === this.#now && this.#next) {
       this.#now = this.#next;
       this.#next = null;
@@ -166,29 +167,16 @@ export class WhipPublisher {
       this.#tell('refused', problem);
     } else {
       this.#tell('retrying', problem);
-      this.#in(this.#failures.next(), () => this.#publish());
+      this.#later.in(this.#failures.next(), () => this.#publish());
     }
   }
 
   #end(): void {
-    this.#clear();
+    this.#later.clear();
     this.#now?.end();
     this.#next?.end();
     this.#old?.end();
     this.#now = this.#next = this.#old = this.#last = null;
-  }
-
-  #in(ms: number, work: () => void): void {
-    this.#clear();
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      work();
-    }, ms);
-  }
-
-  #clear(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 
   #tell(state: PublishState, problem: Problem | null): void {
