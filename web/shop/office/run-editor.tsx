@@ -119,7 +119,8 @@ function Order({ products, pinned, edits, busy, onOrder }: OrderProps) {
             <span class="run-number tabular" aria-hidden="true">
               {edits ? <Icon name="drag" size={18} /> : index + 1}
             </span>
-            <ProductCard product={product} currency={currency.value} as="row" flag={product.id === pinned && <Badge tone="live">Now</Badge>} />
+            <ProductCard product={product} currency={currency.value} as="row" />
+            {product.id === pinned && <Badge tone="live">Now</Badge>}
             {edits && (
               <span class="run-tools">
                 <span data-move="up">

@@ -8,6 +8,7 @@ import { PageHead } from '../../ui/shell.tsx';
 import { Failed } from '../../ui/start.tsx';
 import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
+import { differing } from './differing.ts';
 import { Panel } from './parts.tsx';
 import { basisPoints, percent } from './percent.ts';
 import { staff, type ShopSettings } from './staff.ts';
@@ -78,9 +79,4 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
       </div>
     </form>
   );
-}
-
-/** Only what was changed is sent: the activity list then says what it was. */
-function differing(now: ShopSettings, before: ShopSettings): Partial<ShopSettings> {
-  return Object.fromEntries(Object.entries(now).filter(([name, value]) => before[name as keyof ShopSettings] !== value));
 }

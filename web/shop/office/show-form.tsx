@@ -39,7 +39,7 @@ export function ShowForm(props: { show?: StaffShow; submit: string; onSave: (pla
       <ProblemNote problem={problem && !Object.keys(problem.fields).length ? problem : null} />
       <Field label="Title" name="title" value={title} onValue={setTitle} maxLength={200} required problem={problem?.fields['title'] ?? null} testid="show-title" />
       <Field label="Description" name="description" value={description} onValue={setDescription} rows={3} optional problem={problem?.fields['description'] ?? null} />
-      <div class="pair">
+      <div class="pair roomy">
         <Field label="Starts" name="starts_at" type="datetime-local" value={starts} onValue={setStarts} required hint={zone()} problem={problem?.fields['starts_at'] ?? null} testid="show-starts" />
         <Select
           label="Host"
@@ -58,6 +58,11 @@ export function ShowForm(props: { show?: StaffShow; submit: string; onSave: (pla
       </div>
     </form>
   );
+}
+
+/** The plan as this form would send it back. */
+export function planOf({ title, description, starts_at, visibility, host_id }: StaffShow): ShowPlan {
+  return { title, description, starts_at: fromLocal(toLocal(starts_at)) ?? starts_at, visibility, host_id };
 }
 
 function nextHour(now: number = Date.now()): Date {

@@ -10,9 +10,10 @@ import { Failed } from '../../ui/start.tsx';
 import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
 import { Lost } from '../lost.tsx';
+import { differing } from './differing.ts';
 import { Asking, Back, Copyable, FilePick, Panel } from './parts.tsx';
 import { RunEditor } from './run-editor.tsx';
-import { ShowForm } from './show-form.tsx';
+import { planOf, ShowForm } from './show-form.tsx';
 import { ShowBadges } from './shows.tsx';
 import { may, staff, type StaffShow } from './staff.ts';
 
@@ -65,7 +66,7 @@ export function ShowDetail({ id }: { id: string }) {
               show={show}
               submit="Save"
               onSave={async (plan) => {
-                changed(await staff.changeShow(id, plan));
+                changed(await staff.changeShow(id, differing(plan, planOf(show))));
                 toast('Saved.', 'ok');
               }}
             />
@@ -134,9 +135,28 @@ function Cover({ show, onChanged }: { show: StaffShow; onChanged: (show: StaffSh
     >
       <ProblemNote problem={problem} />
       {show.cover_url && (
-        <div class="cover">
-          <Picture url={show.cover_url} alt={`Cover of ${show.title}`} width={640} />
-        </div>
+        <>
+          <div class="cover">
+            <Picture url={show.cover_url} alt={`Cover of ${show.title}`} width={640} />
+          </div>
+          <div class="row">
+            <Asking
+              label={
+                <>
+                  Remove<span class="visually-hidden"> the cover</span>
+                </>
+              }
+              title="Remove the cover?"
+              confirm="Remove"
+              kind="danger"
+              size="s"
+              work={async () => onChanged(await staff.changeShow(show.id, { cover_image_id: null }))}
+              testid="remove-cover"
+            >
+              The front page shows a quiet stand-in.
+            </Asking>
+          </div>
+        </>
       )}
     </Panel>
   );

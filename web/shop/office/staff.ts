@@ -17,6 +17,10 @@ export interface ShowPlan {
   host_id: string | null;
 }
 
+export interface ShowChange extends Partial<ShowPlan> {
+  cover_image_id?: null;
+}
+
 export interface Summary {
   orders: number;
   paid: number;
@@ -40,6 +44,11 @@ export interface Pass {
 export interface StaffProduct extends Product {
   vendor: string;
   tags: string[];
+}
+
+/** One product by itself: `archived` variants were taken off sale. */
+export interface WholeProduct extends StaffProduct {
+  archived: Variant[];
 }
 
 export interface NewVariant {
@@ -114,7 +123,7 @@ const show = (id: string) => `/shows/${encodeURIComponent(id)}`;
 export const staff = {
   shows: () => get<{ shows: StaffShow[] }>('/shows'),
   addShow: (plan: ShowPlan) => post<StaffShow>('/shows', plan),
-  changeShow: (id: string, change: Partial<ShowPlan>) => patch<StaffShow>(show(id), change),
+  changeShow: (id: string, change: ShowChange) => patch<StaffShow>(show(id), change),
   startShow: (id: string) => post<StaffShow>(`${show(id)}/start`, {}),
   endShow: (id: string) => post<StaffShow>(`${show(id)}/end`, {}),
   setItems: (id: string, product_ids: string[]) => put<void>(`${show(id)}/items`, { product_ids }),
@@ -127,14 +136,16 @@ export const staff = {
 
   products: (query: { q?: string; state?: string | null; cursor?: string | null }) =>
     get<Page<'products', StaffProduct>>(withQuery('/products', query)),
-  product: oneProduct,
-  addProduct: (text: ProductText & { variants: NewVariant[] }) => post<StaffProduct>('/products', text),
-  changeProduct: (id: string, change: Partial<ProductText>) => patch<StaffProduct>(product(id), change),
+  product: (id: string) => get<WholeProduct>(product(id)),
+  addProduct: (text: ProductText & { variants: NewVariant[] }) => post<WholeProduct>('/products', text),
+  changeProduct: (id: string, change: Partial<ProductText>) => patch<WholeProduct>(product(id), change),
   addVariant: (id: string, variant: NewVariant) => post<Variant>(`${product(id)}/variants`, variant),
   changeVariant: (id: string, change: Partial<Omit<NewVariant, 'available'>> & { state?: string }) => patch<Variant>(`/variants/${id}`, change),
   setStock: (id: string, available: number) => put<Variant>(`/variants/${id}/stock`, { available }),
   addImage: (id: string, file: File, alt: string) =>
     upload<ProductImage>(withQuery(`${product(id)}/images`, { alt }), file, file.type || 'image/jpeg'),
+  orderImages: (id: string, image_ids: string[]) => put<void>(`${product(id)}/images`, { image_ids }),
+  describeImage: (id: string, image: string, alt: string) => patch<void>(`${product(id)}/images/${image}`, { alt }),
   removeImage: (id: string, image: string) => del<void>(`${product(id)}/images/${image}`),
   importCsv: (file: File) => upload<ImportReport>('/products/import', file, 'text/csv'),
 
@@ -154,20 +165,6 @@ export const staff = {
   changeShop: (change: Partial<ShopSettings>) => patch<ShopSettings>('/shop', change),
   audit: (cursor?: string | null) => get<Page<'entries', AuditEntry>>(withQuery('/audit', { cursor })),
 };
-
-/** One product, draft and archived ones too. The list is ordered by id, the newest first, and a cursor is an id:
-    what comes right after the id's successor is the product itself. Null where there is none. */
-async function oneProduct(id: string): Promise<StaffProduct | null> {
-  const { products } = await staff.products({ cursor: successor(id) });
-  return products[0]?.id === id ? products[0] : null;
-}
-
-/** The next UUID after this one, as text. */
-export function successor(id: string): string {
-  const number = BigInt(`0x${id.replaceAll('-', '')}`) + 1n;
-  const hex = number.toString(16).padStart(32, '0').slice(-32);
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
 
 export const may = {
   editShows: () => hasRole('owner', 'producer'),

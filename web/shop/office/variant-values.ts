@@ -18,12 +18,14 @@ export const BLANK: VariantText = { title: '', sku: '', price: '', compareAt: ''
 const MOST_UNITS = 1_000_000;
 const MOST_LIMIT = 1_000;
 
+/** While a flash price runs, `price` is the usual one; the price before it can't be told. */
 export function textOf(variant: Variant, currency: string): VariantText {
+  const { flash, compare_at_minor: compareAt } = variant;
   return {
     title: variant.title,
     sku: variant.sku ?? '',
-    price: moneyInput(variant.price_minor, currency),
-    compareAt: variant.compare_at_minor == null ? '' : moneyInput(variant.compare_at_minor, currency),
+    price: moneyInput(flash ? flash.was_minor : variant.price_minor, currency),
+    compareAt: flash || compareAt == null ? '' : moneyInput(compareAt, currency),
     stock: String(variant.available),
     limit: variant.buyer_limit ? String(variant.buyer_limit) : '',
   };
@@ -54,6 +56,21 @@ export function valuesOf(text: VariantText, currency: string): { values: NewVari
       available: stock!,
     },
   };
+}
+
+const VALUE_OF: Record<keyof VariantText, keyof NewVariant> = {
+  title: 'title',
+  sku: 'sku',
+  price: 'price_minor',
+  compareAt: 'compare_at_minor',
+  stock: 'available',
+  limit: 'buyer_limit',
+};
+
+/** The values of those fields whose text was changed. */
+export function changedIn(text: VariantText, before: VariantText, values: NewVariant): Partial<NewVariant> {
+  const names = (Object.keys(VALUE_OF) as (keyof VariantText)[]).filter((name) => text[name] !== before[name]);
+  return Object.fromEntries(names.map((name) => [VALUE_OF[name], values[VALUE_OF[name]]]));
 }
 
 function wholeNumber(text: string, most: number): number | null {

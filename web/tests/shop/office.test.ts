@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { differing } from '../../shop/office/differing.ts';
 import { fromLocal, toLocal } from '../../shop/office/local-time.ts';
 import { basisPoints, percent } from '../../shop/office/percent.ts';
-import { successor } from '../../shop/office/staff.ts';
-import { BLANK, textOf, valuesOf } from '../../shop/office/variant-values.ts';
+import { BLANK, changedIn, textOf, valuesOf } from '../../shop/office/variant-values.ts';
 
 describe('a variant in fields', () => {
   const variant = { id: 'v', title: 'S', sku: 'A-1', price_minor: 1990, compare_at_minor: null, buyer_limit: 0, available: 7 };
@@ -10,6 +10,17 @@ describe('a variant in fields', () => {
   it('comes back as it was', () => {
     const read = valuesOf(textOf(variant, 'EUR'), 'EUR');
     expect(read).toEqual({ values: { title: 'S', sku: 'A-1', price_minor: 1990, compare_at_minor: null, buyer_limit: 0, available: 7 } });
+  });
+  it('is sent with what was changed alone, so that a price others set meanwhile stays', () => {
+    const before = textOf(variant, 'EUR');
+    const text = { ...before, sku: 'A-2', stock: '9' };
+    const read = valuesOf(text, 'EUR');
+    expect('values' in read && changedIn(text, before, read.values)).toEqual({ sku: 'A-2', available: 9 });
+  });
+  it('shows its usual price while a flash price runs', () => {
+    const flash = { flash_id: 'f', price_minor: 990, was_minor: 1990, starts_ms: 0, ends_ms: 1, buyer_limit: 0 };
+    const text = textOf({ ...variant, price_minor: 990, compare_at_minor: 1990, flash }, 'EUR');
+    expect([text.price, text.compareAt]).toEqual(['19.90', '']);
   });
   it('counts yen without decimals', () => {
     expect(textOf(variant, 'JPY').price).toBe('1990');
@@ -39,10 +50,9 @@ describe('rates', () => {
   });
 });
 
-describe('the id after an id', () => {
-  it('is one more, across the groups', () => {
-    expect(successor('01a201d7-e362-77c2-b5be-adec2f2b8b33')).toBe('01a201d7-e362-77c2-b5be-adec2f2b8b34');
-    expect(successor('00000000-0000-0000-ffff-ffffffffffff')).toBe('00000000-0000-0001-0000-000000000000');
+describe('what is sent of a form', () => {
+  it('is what was changed, lists by what is in them', () => {
+    expect(differing({ title: 'Mug', tags: ['a'], host: null }, { title: 'Cup', tags: ['a'], host: null })).toEqual({ title: 'Mug' });
   });
 });
 

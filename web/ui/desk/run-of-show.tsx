@@ -119,7 +119,7 @@ function Row(props: { row: RunRow; index: number; last: boolean } & Required<Run
         <Picture url={card.image_url} alt={card.image_alt ?? ''} width={96} />
       </span>
       <div class="run-text">
-        <h3 class="clip" title={card.title}>{card.title}</h3>
+        <h3 title={card.title}>{card.title}</h3>
         <p class="run-line">
           <StateWord state={state} quiet={quiet} />
           {isPlain(card) && !edits && <b class="tabular">{money(card.variants[0]?.price_minor ?? 0, card.currency)}</b>}
