@@ -98,7 +98,7 @@ class ClipTrack:
         self, clip: list[list[bytes]], fps: int, ssrc: int, payload_type: int, seq: int = 1000
     ) -> None:
         self._frames = [list(payloads(units)) for units in clip]
-        self._fps, self._ssrc, self._payload_type, self._seq = fps, ssrc, payload_type, seq
+        self._fps, self._ssrc, self.payload_type, self._seq = fps, ssrc, payload_type, seq
         self._numbers = count()
 
     def request_keyframe(self) -> None:
@@ -112,4 +112,4 @@ class ClipTrack:
 
     def _packet(self, payload: bytes, timestamp: int, marker: bool) -> bytes:
         self._seq = (self._seq + 1) & 0xFFFF
-        return rtp(self._payload_type, self._seq, timestamp, self._ssrc, payload, marker=marker)
+        return rtp(self.payload_type, self._seq, timestamp, self._ssrc, payload, marker=marker)

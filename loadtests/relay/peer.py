@@ -73,8 +73,7 @@ class Peer:
 
     def start(self, answer: Answer) -> None:
         self._answer = answer
-        host, _ = answer.candidates[0]
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        family = socket.AF_INET6 if all(":" in host for host, _ in answer.candidates) else socket.AF_INET
         self._sock = sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setblocking(False)
         with contextlib.suppress(OSError):
@@ -149,6 +148,7 @@ class Peer:
             "USE-CANDIDATE": None,
         }
         message.add_message_integrity(self._answer.ice.password.encode())
+        message.add_fingerprint()  # RFC 8445 7.1; libnice passes over what has none
         return bytes(message)
 
     def _take_stun(self, datagram: bytes, source: tuple[str, int]) -> None:
@@ -169,6 +169,7 @@ class Peer:
         )
         response.attributes["XOR-MAPPED-ADDRESS"] = source
         response.add_message_integrity(self.ice.password.encode())
+        response.add_fingerprint()
         with contextlib.suppress(OSError):
             if self._sock is not None:
                 self._sock.sendto(bytes(response), source)
@@ -197,7 +198,10 @@ class Peer:
     def _secure(self) -> None:
         assert self._tls is not None
         certificate = self._tls.get_peer_certificate()
-        if certificate is None or certificate.digest("sha256").decode() != self._answer.fingerprint:
+        if (
+            certificate is None
+            or certificate.digest(self._answer.digest).decode() != self._answer.fingerprint
+        ):
             self.connected.set_exception(ConnectionError("the server's certificate is not the answer's"))
             return
         profile, key, salt = _PROFILES[self._tls.get_selected_srtp_profile()]

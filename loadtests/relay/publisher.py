@@ -80,12 +80,15 @@ class Publisher:
                 sdp = offer(peer.ice, self._identity.fingerprint, "sendonly", self._ssrcs)
                 text, session = await post(http, url, token, sdp)
                 answer = read_answer(text)
+                self._video.payload_type = answer.payload_types["video"]
+                self._audio.payload_type = answer.payload_types.get("audio", AUDIO)
                 peer.start(replace(answer, candidates=[self._via]) if self._via else answer)
                 await asyncio.wait_for(peer.connected, CONNECT_S)
                 async with asyncio.TaskGroup() as tracks:
                     ends = time.monotonic() + seconds
                     tracks.create_task(self._send_video(ends, live))
-                    tracks.create_task(self._send_audio(ends))
+                    if "audio" in answer.payload_types:
+                        tracks.create_task(self._send_audio(ends))
                     tracks.create_task(self._send_reports(ends))
                 await delete(http, session, token)
             finally:
@@ -126,7 +129,8 @@ class Publisher:
             now = time.time()
             video = round(self.counts.frames * VIDEO_CLOCK / self._shape.fps)
             self._report("video", now, video, self.counts.video_packets, self._octets)
-            self._report("audio", now, self._audio.timestamp, self.counts.audio_packets, 0)
+            if self.counts.audio_packets:
+                self._report("audio", now, self._audio.timestamp, self.counts.audio_packets, 0)
             await asyncio.sleep(min(REPORT_EVERY_S, max(ends - time.monotonic(), 0)))
 
     def _report(self, kind: str, now: float, timestamp: int, packets: int, octets: int) -> None:

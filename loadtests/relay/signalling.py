@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 VIDEO, VIDEO_RTX, AUDIO = 102, 103, 111
-"""The payload types that we offer; the answer may not change them (RFC 3264 6.1)."""
+"""The payload types that we offer, and so receive. What we send has the answer's (RFC 3264 6.1)."""
 SDP = "application/sdp"
 POST_S = 10.0
 
@@ -36,13 +36,17 @@ class Answer:
     """What a client has to know about the server."""
 
     ice: Ice
+    digest: str
+    """Which one the fingerprint is, as `sha256`."""
     fingerprint: str
-    """SHA-256, upper case with colons."""
+    """Upper case with colons."""
     is_dtls_client: bool
     candidates: list[tuple[str, int]]
     """UDP only, as the server ordered them."""
     ssrcs: dict[str, int]
     """By kind, where the server says."""
+    payload_types: dict[str, int]
+    """By kind; a kind that was refused has none."""
 
 
 def offer(ice: Ice, fingerprint: str, direction: str, ssrcs: dict[str, int]) -> str:
@@ -87,12 +91,15 @@ def read_answer(text: str) -> Answer:
     """ValueError when the answer lacks what a connection needs."""
     values: dict[str, str] = {}
     ssrcs: dict[str, int] = {}
+    payload_types: dict[str, int] = {}
     candidates: list[tuple[str, int]] = []
     kind = ""
     for line in text.replace("\r\n", "\n").split("\n"):
         name, _, value = line.removeprefix("a=").partition(":")
         if line.startswith("m="):
-            kind = line[2:].split(" ")[0]
+            kind, port, _, first, *_ = line[2:].split(" ")
+            if port != "0":  # refused (RFC 3264 6)
+                payload_types[kind] = int(first)
         elif name == "candidate":
             candidates += _udp_candidate(value)
         elif name == "ssrc":
@@ -101,13 +108,22 @@ def read_answer(text: str) -> Answer:
             values.setdefault(name, value.strip())
     try:
         ice = Ice(values["ice-ufrag"], values["ice-pwd"])
-        fingerprint = values["fingerprint"].partition(" ")[2].upper()
+        digest, _, fingerprint = values["fingerprint"].partition(" ")
     except KeyError as missing:
         raise ValueError(f"the answer has no {missing}") from missing
+    if "video" not in payload_types:
+        raise ValueError("the answer has no video: H.264 was refused")
     if not candidates:
         raise ValueError("the answer has no UDP candidate")
-    unique = list(dict.fromkeys(candidates))
-    return Answer(ice, fingerprint, values.get("setup") == "active", unique, ssrcs)
+    return Answer(
+        ice,
+        digest.lower().replace("-", ""),
+        fingerprint.upper(),
+        values.get("setup") == "active",
+        list(dict.fromkeys(candidates)),
+        ssrcs,
+        payload_types,
+    )
 
 
 def _udp_candidate(value: str) -> list[tuple[str, int]]:

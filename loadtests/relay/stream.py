@@ -2,17 +2,19 @@
 
 H.264 in shape (STAP-A of SPS and PPS, then FU-A fragments; RFC 6184), so that a relay finds its keyframes,
 but no decoder would show it. Each video packet carries its place and when it was made, so that any receiver
-can say what is missing, out of order or late:
+can say what is late. In hexadecimal, since a slice must not hold the bytes of a start code (H.264 7.4.1):
 
     FU indicator, FU header │ "HWK1" │ frame u32 │ packet u16 │ of u16 │ left at, ns u64 │ filler
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 VIDEO_CLOCK = 90_000
 AUDIO_CLOCK = 48_000
@@ -21,8 +23,9 @@ AUDIO_STEP = 960
 PACKET_BYTES = 1180
 """RTP packet with header: with the SRTP tag it stays under the 1,200 bytes that WebRTC keeps to."""
 
-_MARK = struct.Struct("!4sIHHQ")
 _MAGIC = b"HWK1"
+_MARK = re.compile(_MAGIC + b"([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{16})")
+_LEFT_AT = len(_MAGIC) + 8 + 4 + 4
 # Constrained Baseline 3.1, 1280×720; the fields only have to parse.
 _SPS = bytes.fromhex("6742c01fd9005005bb016a02020280000003008000001e478c1924")
 _PPS = bytes.fromhex("68ce3c80")
@@ -51,42 +54,35 @@ class Shape:
         return rest * at // deltas - rest * (at - 1) // deltas
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What a video packet says about itself."""
 
     frame: int
     packet: int
     packets: int
     left_at_ns: int
-    key: bool
-
-    @property
-    def last(self) -> bool:
-        return self.packet == self.packets - 1
 
 
-def read_mark(payload: bytes) -> Mark | None:
-    """The mark in an RTP payload, or None when it has none (audio, parameter sets, another publisher)."""
-    if len(payload) < 2 + _MARK.size or payload[2:6] != _MAGIC:
-        return None
-    _, frame, packet, packets, left_at_ns = _MARK.unpack_from(payload, 2)
-    return Mark(frame, packet, packets, left_at_ns, key=payload[1] & 0x1F == 5)
+def read_marks(octets: bytes) -> list[Mark]:
+    """The marks in a payload, or in a slice that a relay has cut anew; none in another publisher's."""
+    return [Mark(*(int(digits, 16) for digits in found.groups())) for found in _MARK.finditer(octets)]
 
 
 def stamp(packet: bytes, now_ns: int) -> bytes:
     """The same packet, leaving now: wall-clock time, so that another process or machine can compare."""
-    if packet[14:18] != _MAGIC:
+    mark = packet.find(_MAGIC, 12, 14 + len(_MAGIC))
+    if mark < 0:
         return packet
-    return packet[:26] + now_ns.to_bytes(8, "big") + packet[34:]
+    at = mark + _LEFT_AT
+    return packet[:at] + b"%016x" % now_ns + packet[at + 16 :]
 
 
 def payload(packet: bytes) -> bytes:
-    """What follows the RTP header, its CSRCs and extensions (RFC 3550 5.1)."""
+    """Between the RTP header with its CSRCs and extensions, and the padding (RFC 3550 5.1)."""
     at = 12 + 4 * (packet[0] & 0x0F)
     if packet[0] & 0x10:
         at += 4 + 4 * int.from_bytes(packet[at + 2 : at + 4], "big")
-    return packet[at:]
+    return packet[at : len(packet) - packet[-1] if packet[0] & 0x20 else None]
 
 
 class VideoTrack:
@@ -94,7 +90,7 @@ class VideoTrack:
 
     def __init__(self, shape: Shape, ssrc: int, payload_type: int, seq: int = 1000) -> None:
         self.shape = shape
-        self._ssrc, self._payload_type = ssrc, payload_type
+        self._ssrc, self.payload_type = ssrc, payload_type
         self._seq, self._frames = seq, count()
         self._gop_begins = 0
         self._key_wanted = False
@@ -118,14 +114,14 @@ class VideoTrack:
 
     def _packet(self, payload: bytes, timestamp: int, marker: bool) -> bytes:
         self._seq = (self._seq + 1) & 0xFFFF
-        return rtp(self._payload_type, self._seq, timestamp, self._ssrc, payload, marker=marker)
+        return rtp(self.payload_type, self._seq, timestamp, self._ssrc, payload, marker=marker)
 
 
 class AudioTrack:
     """Opus in shape: 20 ms packets of some 32 kbit/s."""
 
     def __init__(self, ssrc: int, payload_type: int, seq: int = 5000) -> None:
-        self._ssrc, self._payload_type, self._seq = ssrc, payload_type, seq
+        self._ssrc, self.payload_type, self._seq = ssrc, payload_type, seq
         self._timestamp = 0
 
     @property
@@ -136,7 +132,7 @@ class AudioTrack:
         self._seq = (self._seq + 1) & 0xFFFF
         self._timestamp = (self._timestamp + AUDIO_STEP) & 0xFFFFFFFF
         return rtp(
-            self._payload_type, self._seq, self._timestamp, self._ssrc, b"\xfc" + bytes(79), marker=False
+            self.payload_type, self._seq, self._timestamp, self._ssrc, b"\xfc" + bytes(79), marker=False
         )
 
 
@@ -146,7 +142,9 @@ def _payloads(frame: int, packets: int, key: bool) -> Iterator[bytes]:
     kind = 5 if key else 1
     for i in range(packets):
         start, end = 0x80 * (i == 0), 0x40 * (i == packets - 1)
-        head = bytes((0x60 | 28, start | end | kind)) + _MARK.pack(_MAGIC, frame, i, packets, 0)
+        # One fragment alone is forbidden (RFC 6184 5.8): then it is the whole unit.
+        head = bytes((0x60 | 28, start | end | kind) if packets > 1 else (0x60 | kind,))
+        head += _MAGIC + b"%08x%04x%04x%016x" % (frame, i, packets, 0)
         size = PACKET_BYTES - 12 - i % 3  # encoders cut a frame to within a few bytes
         yield head + b"\xa5" * (size - len(head))
 

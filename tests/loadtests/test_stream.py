@@ -6,7 +6,7 @@ import time
 import pytest
 
 from loadtests.relay.signalling import AUDIO, VIDEO, Ice, offer, read_answer
-from loadtests.relay.stream import AudioTrack, Shape, VideoTrack, payload, read_mark, stamp
+from loadtests.relay.stream import AudioTrack, Shape, VideoTrack, payload, read_marks, rtp, stamp
 from loadtests.relay.watch import Watch, percentile
 from stream.packet.codecs import H264
 from stream.signal.answer import read_publisher_offer, read_viewer_offer
@@ -46,11 +46,23 @@ def test_the_last_packet_alone_has_the_marker() -> None:
 def test_a_stamp_is_all_that_changes() -> None:
     packet = frames(1)[0][1]
     stamped = stamp(packet, 12345)
-    mark = read_mark(payload(stamped))
-    assert mark is not None
-    assert (mark.frame, mark.packet, mark.packets, mark.left_at_ns, mark.key) == (0, 0, 50, 12345, True)
+    assert read_marks(payload(stamped)) == [(0, 0, 50, 12345)]
     assert stamp(stamped, 0) == packet
-    assert read_mark(payload(AudioTrack(1, AUDIO).packet())) is None
+    assert not read_marks(payload(AudioTrack(1, AUDIO).packet()))
+
+
+def test_a_slice_has_no_start_code_in_it() -> None:
+    # H.264 7.4.1: depacketisers split a unit there.
+    for packet in (stamp(packet, 1) for frame in frames(3)[1:] for packet in frame):
+        assert not any(code in payload(packet) for code in (b"\0\0\0", b"\0\0\1", b"\0\0\2", b"\0\0\3"))
+
+
+def test_a_frame_of_one_packet_is_no_fragment() -> None:
+    track = VideoTrack(Shape(bitrate=200_000, keyframe_packets=1), ssrc=1, payload_type=VIDEO)
+    (_, key), (delta,) = track.frame(), track.frame()
+    assert [payload(packet)[0] & 0x1F for packet in (key, delta)] == [5, 1]
+    watch = watched([stamp(packet, 1_000_000) for packet in (key, delta)])
+    assert (watch.frames, len(watch.key_delays_ms), len(watch.delta_delays_ms)) == (2, 1, 1)
 
 
 def watched(packets: list[bytes], each_ns: int = 1_000_000) -> Watch:
@@ -85,6 +97,43 @@ def test_any_order_loses_nothing() -> None:
     packets = stamped(2)
     random.Random(1).shuffle(packets)
     assert watched(packets).video.lost == 0
+
+
+def test_a_relay_may_cut_frames_anew() -> None:
+    packets = cut_anew(stamped(90), size=700)
+    watch = watched(packets)
+    assert (watch.video.lost, watch.frames, watch.pictures.lost) == (0, 90, 0)
+    assert (len(watch.key_delays_ms), len(watch.delta_delays_ms)) == (2, 88)
+    assert watch.first_keyframe_ns == 5_000_000 + 84 * 1_000_000
+    del packets[100:110]  # before they were numbered: a frame too few, no packet
+    renumbered = [packet[:2] + seq.to_bytes(2, "big") + packet[4:] for seq, packet in enumerate(packets)]
+    watch = watched(renumbered)
+    assert watch.video.lost == 0
+    assert watch.pictures.lost == 90 - watch.frames > 0
+
+
+def cut_anew(packets: list[bytes], size: int) -> list[bytes]:
+    """As relays do that put access units together and cut them by a size of their own."""
+    by_frame: dict[bytes, list[bytes]] = {}
+    for packet in packets:
+        by_frame.setdefault(packet[4:8], []).append(payload(packet))
+    cut: list[bytes] = []
+    for at, fragments in by_frame.items():
+        units = [fragment for fragment in fragments if fragment[0] & 0x1F != 28]
+        body = b"".join(fragment[2:] for fragment in fragments if fragment[0] & 0x1F == 28)
+        kind = fragments[-1][1] & 0x1F
+        for start in range(0, len(body), size):
+            flags = 0x80 * (start == 0) | 0x40 * (start + size >= len(body))
+            units.append(bytes((0x7C, flags | kind)) + body[start : start + size])
+        timestamp = int.from_bytes(at, "big")
+        cut += [rtp(VIDEO, len(cut) + i, timestamp, 9, unit, marker=False) for i, unit in enumerate(units)]
+    return cut
+
+
+def test_padding_is_no_payload() -> None:
+    packet = bytearray(frames(2)[1][0] + b"\0\0\3")
+    packet[0] |= 0x20
+    assert payload(bytes(packet)) == payload(frames(2)[1][0])
 
 
 def test_a_replayed_keyframe_has_no_delay() -> None:
@@ -128,9 +177,18 @@ a=ssrc:7 cname:x\r
 
 def test_an_answer_is_read() -> None:
     answer = read_answer(ANSWER)
-    assert (answer.ice, answer.fingerprint) == (Ice("abcd", "secretsecretsecret"), "AB:CD")
+    assert answer.ice == Ice("abcd", "secretsecretsecret")
+    assert (answer.digest, answer.fingerprint) == ("sha256", "AB:CD")
     assert (answer.candidates, answer.is_dtls_client) == ([("192.0.2.1", 7000)], False)
     assert answer.ssrcs == {"audio": 5, "video": 7}
+    assert answer.payload_types == {"audio": 111, "video": 102}
+
+
+def test_an_answer_may_renumber_and_refuse_the_sound() -> None:
+    text = ANSWER.replace("audio 9", "audio 0").replace("SAVPF 102", "SAVPF 96 97")
+    assert read_answer(text).payload_types == {"video": 96}
+    with pytest.raises(ValueError, match="no video"):
+        read_answer(ANSWER.replace("video 9", "video 0"))
 
 
 @pytest.mark.parametrize("without", ["ice-pwd", "fingerprint", "udp"])
