@@ -88,11 +88,13 @@ class DropView(Struct, frozen=True, omit_defaults=True):
 
 
 class ScheduleDrop(Command, frozen=True, tag="schedule_drop"):
-    """Producers: a drop opens `opens_in_s` from now. The variant is not for sale until then."""
+    """Producers: a drop opens `opens_in_s` from now. The variant is not for sale until then. Once it has sold
+    out, whoever waits is offered what comes back, and has `offer_s` to take it."""
 
     variant_id: Id
     opens_in_s: Annotated[int, Meta(ge=5, le=604_800)]
     units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    offer_s: Annotated[int, Meta(ge=30, le=3_600)] = 120
 
 
 class CancelDrop(Command, frozen=True, tag="cancel_drop"):
@@ -277,7 +279,7 @@ class StandingState(StrEnum):
 
 class StandingView(Struct, frozen=True, omit_defaults=True):
     """Where a bidder stands. `max_minor` is their own hidden maximum, `order_id` the order of what they won,
-    `misbid_until_ms` until when the latest bid can be taken back."""
+    `misbid_until_ms` until when the latest bid can be taken back, `reason` why they did not pay."""
 
     auction_id: str
     alias: str
@@ -285,6 +287,7 @@ class StandingView(Struct, frozen=True, omit_defaults=True):
     max_minor: int
     misbid_until_ms: int | None = None
     order_id: str | None = None
+    reason: str | None = None
 
 
 class Standing(ServerFrame, frozen=True, tag="standing", kw_only=True):

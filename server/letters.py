@@ -98,6 +98,52 @@ def _auction_won(values: Mapping[str, Any]) -> _Draft:
     )
 
 
+def _auction_next(values: Mapping[str, Any]) -> _Draft:
+    return _Draft(
+        f"It is yours after all: order {values['number']} at {values['shop']}",
+        (
+            f"Hello {values['name']},",
+            "who won the auction could not pay, and you are next in line: your bid wins now.",
+            "You pay what it would have cost without them.",
+            f"We charge your saved card for order {values['number']}.",
+            "If your bank asks you to confirm the payment, your order's page takes you there.",
+        ),
+        ("See your order", values["link"]),
+        _order_rows(values),
+        "If the payment fails, the next bidder in line gets it.",
+    )
+
+
+def _auction_again(values: Mapping[str, Any]) -> _Draft:
+    return _Draft(
+        f"We charge your card for what you won: order {values['number']} at {values['shop']}",
+        (
+            f"Hello {values['name']},",
+            "you did not confirm the payment for what you won. The order that waited for it is cancelled.",
+            f"We charge your saved card once more, without asking you, for order {values['number']}.",
+        ),
+        ("See your order", values["link"]),
+        _order_rows(values),
+        "If the payment fails, the next bidder in line gets it.",
+    )
+
+
+def _auction_lost(values: Mapping[str, Any]) -> _Draft:
+    variant = f" ({values['variant_title']})" if values.get("variant_title") else ""
+    price = amount(values["price_minor"], values["currency"])
+    return _Draft(
+        f"Your payment failed: {values['title']}",
+        (
+            f"Hello {values['name']},",
+            f"you won {values['title']}{variant} for {price} at {values['shop']}, but it is not paid.",
+            values["reason"],
+            "So it is offered to the next bidder in line, if there is one. You were not charged.",
+            "For your next bid, have a look at the cards in your account.",
+        ),
+        ("See the auction", values["link"]),
+    )
+
+
 def _order_rows(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     currency = values["currency"]
     lines = tuple(
@@ -159,6 +205,9 @@ _DRAFTS: Mapping[str, Callable[[Mapping[str, Any]], _Draft]] = {
     "invitation": _invitation,
     "receipt": _receipt,
     "auction_won": _auction_won,
+    "auction_next": _auction_next,
+    "auction_again": _auction_again,
+    "auction_lost": _auction_lost,
     "shipped": _shipped,
     "refund": _refund,
     "offer": _offer,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from overlay.log import ShowLog, open_redis
 from overlay.signals import revoke_session
 from server.app.checkout import charging, open_gateway
 from server.app.http import listen, serving
+from server.checkout.ports import StoreTrouble
 from server.checkout.room_news import LogNews
 from server.checkout.wiring import Checkout
 from server.config import Settings
@@ -29,7 +30,7 @@ from server.jobs.news import OrderMail, each
 from server.jobs.runner import Job, Runner
 from server.mail import Mailer, carrier
 from server.payments.gateway import StripeGateway
-from server.store.book_checks import BookChecks
+from server.store.book_checks import BookChecks, Check
 from server.store.outbox import OutboxRow
 from server.store.pool import Pool, open_pool
 from server.store.verify import verify
@@ -71,22 +72,32 @@ def about(registry: CollectorRegistry, pool: Pool, redis: Redis) -> Starlette:
             msgspec.json.encode(body), 200 if well else 503, {"cache-control": "no-store"}, "application/json"
         )
 
+    findings = Gauge("hawker_books_findings", "Found wrong by the last check", ["kind"], registry=registry)
+    checked = Gauge("hawker_books_checked_seconds", "When that check ran", ["kind"], registry=registry)
+
     async def metrics(request: Request) -> Response:
+        for check in await _checks(pool):
+            findings.labels(check.kind).set(max(len(check.findings), not check.passed))
+            checked.labels(check.kind).set(check.at.timestamp())
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", metrics)])
 
 
-async def _books(pool: Pool) -> dict[str, str]:
-    """What the last daily checks found. Broken books are no reason to restart: a person has to look."""
+async def _checks(pool: Pool) -> list[Check]:
+    """The last daily checks, by whichever worker; none while PostgreSQL is away, as its own state says."""
     try:
         async with asyncio.timeout(2):
-            checks = await BookChecks(pool).newest()
-    except Exception as error:  # PostgreSQL's own state says so, too
-        return {"books": type(error).__name__}
+            return await BookChecks(pool).newest()
+    except (StoreTrouble, TimeoutError):
+        return []
+
+
+async def _books(pool: Pool) -> dict[str, str]:
+    """What they found. Broken books are no reason to restart: a person has to look."""
     return {
         check.kind: f"{'ok' if check.passed else check.findings[0]} ({check.at:%Y-%m-%d %H:%M} UTC)"
-        for check in checks
+        for check in await _checks(pool)
     }
 
 

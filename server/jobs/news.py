@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from server.checkout.answers import view_of
+from server.checkout.auctions.refusals import not_paid
 from server.checkout.ports import Orders, RoomNews
 from server.shop.gate import VariantOnAir
 from server.shop.ids import OrderId
@@ -184,6 +185,15 @@ WHERE w.id = $1 AND w.state = 'offered' AND w.offer_ends_at > clock_timestamp()
 """
 
 
+_LOST_MAIL = """
+SELECT u.email, u.display_name AS name, f.price_minor, f.failure, o.failure_code, a.id::text AS auction_id,
+       p.title, v.title AS variant_title, s.currency, s.name AS shop
+FROM auction_offers f JOIN auctions a ON a.id = f.auction_id JOIN users u ON u.id = f.user_id
+JOIN variants v ON v.id = a.variant_id JOIN products p ON p.id = v.product_id JOIN shops s ON s.id = a.shop_id
+LEFT JOIN orders o ON o.id = f.order_id WHERE f.auction_id = $1 AND f.n = $2
+"""
+
+
 def _spoken(seconds: float) -> str:
     if seconds < 90:
         return f"{max(int(seconds), 1)} seconds"
@@ -199,8 +209,9 @@ class OrderMail:
         self._database, self._deliver, self._public_url = Database(pool), deliver, public_url.rstrip("/")
 
     def handlers(self) -> dict[str, Handler]:
-        """`order_mail`, `offer_mail` and, ready written, `mail`."""
+        """`order_mail`, `offer_mail`, `auction_mail` and, ready written, `mail`."""
         return {
+            "auction_mail": each(self._tell_lost, deadline_s=MAIL_DEADLINE_S),
             "offer_mail": each(self._tell_offer, deadline_s=MAIL_DEADLINE_S),
             "order_mail": each(self._tell, deadline_s=MAIL_DEADLINE_S),
             "mail": each(lambda row: self._deliver(row.payload), deadline_s=MAIL_DEADLINE_S),
@@ -223,3 +234,13 @@ class OrderMail:
         email, left_s = values.pop("email"), values.pop("left_s")
         extra = {"left": _spoken(left_s), "link": f"{self._public_url}/account/waitlist"}
         await self._deliver({"letter": "offer", "to": email, "values": values | extra})
+
+    async def _tell_lost(self, row: OutboxRow) -> None:
+        lost = await self._database.fetchrow(_LOST_MAIL, row.payload["auction_id"], row.payload["offer"])
+        if lost is None:  # the bidder left
+            return
+        values = dict(lost)
+        email, auction_id = values.pop("email"), values.pop("auction_id")
+        reason = not_paid(values.pop("failure"), values.pop("failure_code"))
+        extra = {"reason": reason, "link": f"{self._public_url}/auctions/{auction_id}"}
+        await self._deliver({"letter": "auction_lost", "to": email, "values": values | extra})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Literal
 
 import structlog
@@ -67,13 +68,17 @@ async def set_up(call: Call) -> CardSetup:
 
 
 async def _customer(call: Call) -> str:
-    """The provider's customer for this person; its key keeps a crash from making two."""
+    """The provider's customer for this person; its key keeps a crash from making two.
+
+    The key is the request's: who has another address by now asks anew, and the first one kept is the one.
+    """
     user_id = call.person.user_id
     async with transaction(call.deps.pool) as db:
         known = await store.customer_of(db, user_id)
     if known:
         return known
-    made = await _made(call, f"customer:{user_id}")
+    address = sha256(call.person.email.encode()).hexdigest()[:16]
+    made = await _made(call, f"customer:{user_id}:{address}")
     async with transaction(call.deps.pool) as db:
         return await store.keep_customer(db, user_id, made.id)
 

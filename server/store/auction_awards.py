@@ -14,6 +14,7 @@ from server.store.auctions import LockedAuction
 from server.store.database import Database
 from server.store.placing import idempotency_key
 from server.store.pool import Connection, Pool
+from server.store.rows import tell
 from server.store.sql import statement
 
 _BUYER = statement("auction_buyer")
@@ -124,8 +125,20 @@ async def make_offer(
         buyer.card.payment_method_ref,
         owner,
         lease_s,
+        _letter(before, user_id),
     )
     return Offer(n, user_id, price_minor, on_session, order_id)
+
+
+def _letter(before: Sequence[Offer], user_id: str) -> str:
+    if not before:
+        return "auction_won"
+    return "auction_again" if before[-1].user_id == user_id else "auction_next"
+
+
+async def let_down(locked: LockedAuction, offer: Offer) -> None:
+    """Write to whoever was offered it and did not pay, with the commit."""
+    await tell(locked.connection, "auction_mail", {"auction_id": locked.head.id, "offer": offer.n})
 
 
 async def show_has_ended(locked: LockedAuction) -> bool:

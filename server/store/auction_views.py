@@ -20,7 +20,10 @@ _READ = statement("auction_read")
 
 
 class OfferRow(Offer, frozen=True, kw_only=True):
+    """`failure_code`: why its order was not paid."""
+
     alias: str
+    failure_code: str | None = None
 
 
 class AuctionRow(Struct, frozen=True):

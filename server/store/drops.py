@@ -20,15 +20,15 @@ _ROWS = f"""
 SELECT d.id::text, d.variant_id::text, d.state, (extract(epoch FROM d.opens_at) * 1000)::bigint AS opens_ms,
        d.units, d.shop_id::text, v.product_id::text, d.version, d.available_before, s.available,
        (SELECT count(*) FROM waitlist w WHERE w.variant_id = v.id AND w.state = 'waiting')::int AS waiting,
-       d.over_at IS NOT NULL AS over, d.over_key, s.version AS stock_version, {SHOWS_OF_V} AS show_ids,
+       d.show_id::text, d.over_at IS NOT NULL AS over, d.over_key, s.version AS stock_version, {SHOWS_OF_V} AS show_ids,
        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
 FROM drops d JOIN variants v ON v.id = d.variant_id JOIN stock s ON s.variant_id = v.id
 """
 
 _INSERT = """
-INSERT INTO drops (id, shop_id, show_id, variant_id, state, units, available_before, opens_at, command_key,
-                   scheduled_by)
-VALUES ($1, $2, $3, $4, 'scheduled', $5, $6, to_timestamp($7 / 1000.0), $8, $9)
+INSERT INTO drops (id, shop_id, show_id, variant_id, state, units, available_before, opens_at, offer_s,
+                   command_key, scheduled_by)
+VALUES ($1, $2, $3, $4, 'scheduled', $5, $6, to_timestamp($7 / 1000.0), $8, $9, $10)
 """
 
 _STEP = """
@@ -77,6 +77,7 @@ class DropRow:
     available_before: int
     available: int
     waiting: int
+    show_id: str | None
     over: bool
     over_key: str | None
     stock_version: int
@@ -104,7 +105,7 @@ class DropStore:
         self._database = Database(pool)
 
     async def schedule(
-        self, show_id: str, variant_id: str, *, opens_in_s: int, units: int, by: str, key: str
+        self, show_id: str, variant_id: str, *, opens_in_s: int, units: int, offer_s: int, by: str, key: str
     ) -> DropChange:
         """A drop of `units`, in place of one that the variant had. The same `key` schedules once.
 
@@ -114,7 +115,7 @@ class DropStore:
             sale = await lock_for_sale(connection, show_id, variant_id)
             if before := await connection.fetchval("SELECT id FROM drops WHERE command_key = $1", key):
                 return DropChange((await _rows(connection, "d.id = $1", before))[0], 0)
-            drop_id = await _schedule(connection, sale, show_id, opens_in_s, units, by, key)
+            drop_id = await _schedule(connection, sale, show_id, opens_in_s, units, offer_s, by, key)
             delta = await set_available(connection, sale.variant_id, sale.available, units, by)
             detail = {"units": units, "opens_in_s": opens_in_s}
             await audit(connection, sale.shop_id, by, "drop_scheduled", sale.variant_id, detail)
@@ -127,7 +128,7 @@ class DropStore:
         """
         async with self._database.transaction() as connection:
             drop = await _locked(connection, canonical(drop_id))
-            if drop is None or show_id not in drop.show_ids:
+            if drop is None or show_id not in (*drop.show_ids, drop.show_id):
                 raise NotPossible("no_such_drop", "There is no such drop.")
             if drop.over_key == key:
                 return DropChange(drop, 0)
@@ -171,7 +172,14 @@ class DropStore:
 
 
 async def _schedule(
-    connection: Connection, sale: ForSale, show_id: str, opens_in_s: int, units: int, by: str, key: str
+    connection: Connection,
+    sale: ForSale,
+    show_id: str,
+    opens_in_s: int,
+    units: int,
+    offer_s: int,
+    by: str,
+    key: str,
 ) -> str:
     available_before = sale.available
     for old in await _rows(connection, "d.variant_id = $1 AND d.over_at IS NULL", sale.variant_id):
@@ -181,8 +189,8 @@ async def _schedule(
         else:
             await connection.execute("UPDATE drops SET over_at = now() WHERE id = $1", old.id)
     drop_id, opens_ms = new_id(), sale.now_ms + opens_in_s * 1000
-    drop = (drop_id, sale.shop_id, show_id, sale.variant_id, units, available_before, opens_ms, key, by)
-    await connection.execute(_INSERT, *drop)
+    drop = (drop_id, sale.shop_id, show_id, sale.variant_id, units, available_before, opens_ms, offer_s)
+    await connection.execute(_INSERT, *drop, key, by)
     await tell(connection, "drop", {"drop_id": drop_id})
     return drop_id
 

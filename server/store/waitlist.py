@@ -21,6 +21,7 @@ from server.store.pool import Connection, Pool
 from server.store.rows import new_id, tell
 
 LINE_SERVED = 64  # of one variant at once
+OFFER_S = 120  # where no drop's producer has chosen
 
 _PLACES = """
 SELECT w.id::text, w.shop_id::text, w.show_id::text, w.variant_id::text, w.user_id::text, w.quantity, w.state,
@@ -80,7 +81,7 @@ FROM waitlist w WHERE w.variant_id = $1 AND w.state = 'waiting' ORDER BY w.numbe
 """
 
 _STOCK = """
-SELECT s.available, s.version, v.buyer_limit, p.shop_id::text, d.state AS drop_state,
+SELECT s.available, s.version, v.buyer_limit, p.shop_id::text, d.state AS drop_state, d.offer_s,
        v.state = 'active' AND p.state = 'active' AS active
 FROM stock s JOIN variants v ON v.id = s.variant_id JOIN products p ON p.id = v.product_id
 LEFT JOIN drops d ON d.variant_id = v.id AND d.over_at IS NULL WHERE s.variant_id = $1
@@ -152,10 +153,10 @@ class Served:
 
 
 class WaitlistStore:
-    """Raises StoreTrouble, and NotPossible with the code of the refusal. Offers stand for `offer_s`."""
+    """Raises StoreTrouble, and NotPossible with the code of the refusal."""
 
-    def __init__(self, pool: Pool, *, offer_s: float) -> None:
-        self._database, self._offer_s = Database(pool), offer_s
+    def __init__(self, pool: Pool) -> None:
+        self._database = Database(pool)
 
     async def join(self, variant_id: str, user_id: str, quantity: int, show_id: str | None) -> PlaceRow:
         """The person's place: a new one at the end, or the one they have.
@@ -215,8 +216,9 @@ class WaitlistStore:
             return []
         line = [Waiting(*row) for row in await connection.fetch(_LINE, variant_id, LINE_SERVED)]
         done = promotion(line, stock["available"], stock["buyer_limit"])
+        stands_s = float(stock["offer_s"] or OFFER_S)
         for offer in done.offers:
-            await connection.execute(_OFFER, offer.place_id, new_id(), offer.units, self._offer_s)
+            await connection.execute(_OFFER, offer.place_id, new_id(), offer.units, stands_s)
             await move(connection, variant_id, Movement.OFFER, offer.units)
             await tell(connection, "offer_mail", {"place_id": offer.place_id})
         for place_id in done.over_limit:

@@ -39,6 +39,17 @@ OFFER = {
     "link": LINK,
 }
 
+LOST = {
+    "name": "Ada",
+    "shop": "Cups & Co",
+    "title": "Cup",
+    "variant_title": "Red",
+    "price_minor": 1250,
+    "currency": "EUR",
+    "reason": "Your bank declined the card.",
+    "link": LINK,
+}
+
 
 def mailer(to: Any) -> Mailer:
     return Mailer(to, "Cups <shop@example.com>", lambda: datetime(2026, 5, 1, 12, tzinfo=UTC))
@@ -53,6 +64,10 @@ def mailer(to: Any) -> Mailer:
         ("receipt", ORDER),
         ("shipped", ORDER),
         ("refund", ORDER),
+        ("auction_won", ORDER),
+        ("auction_next", ORDER),
+        ("auction_again", ORDER),
+        ("auction_lost", LOST),
         ("offer", OFFER),
     ],
 )

@@ -142,13 +142,17 @@ export interface EndFlash {
   flash_id: string;
 }
 
-/** Producers: a drop opens `opens_in_s` from now. The variant is not for sale until then. */
+/**
+ * Producers: a drop opens `opens_in_s` from now. The variant is not for sale until then. Once it has sold
+ * out, whoever waits is offered what comes back, and has `offer_s` to take it.
+ */
 export interface ScheduleDrop {
   type: "schedule_drop";
   id: string;
   variant_id: string;
   opens_in_s: number;
   units: number;
+  offer_s?: number;
 }
 
 /** Producers: take a drop back that has not opened yet. */
@@ -646,7 +650,7 @@ export type PlaceState = "bought" | "expired" | "left" | "offered" | "waiting";
 
 /**
  * Where a bidder stands. `max_minor` is their own hidden maximum, `order_id` the order of what they won,
- * `misbid_until_ms` until when the latest bid can be taken back.
+ * `misbid_until_ms` until when the latest bid can be taken back, `reason` why they did not pay.
  */
 export interface StandingView {
   auction_id: string;
@@ -655,6 +659,7 @@ export interface StandingView {
   max_minor: number;
   misbid_until_ms?: number | null;
   order_id?: string | null;
+  reason?: string | null;
 }
 
 export type StandingState = "leading" | "lost" | "outbid" | "payment_failed" | "won";

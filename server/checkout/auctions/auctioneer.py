@@ -22,7 +22,7 @@ from server.shop.auction import AuctionEvent
 from server.shop.auction_award import Candidate, Offer, Sold, Unsold, Waiting, award
 from server.shop.ids import OrderId, ShopId
 from server.store import auction_views
-from server.store.auction_awards import DueAuctions, make_offer, offers, show_has_ended
+from server.store.auction_awards import DueAuctions, let_down, make_offer, offers, show_has_ended
 from server.store.auctions import AuctionStore, LockedAuction
 from server.store.database import Database
 from server.store.pool import Pool
@@ -119,6 +119,8 @@ class Auctioneer:
                 await locked.write(awarded=(offer.user_id, offer.price_minor))
                 return _Done()
             case Unsold():
+                if made:
+                    await let_down(locked, made[-1])
                 return await self._pass(locked, AuctionEvent.PASSED)
             case Candidate() as next_in_line:
                 return await self._offer(locked, made, next_in_line, here)
@@ -134,6 +136,8 @@ class Auctioneer:
     ) -> _Done | _Ask:
         if to.on_session is None and to.user_id not in here:
             return _Ask(to.user_id)
+        if made and made[-1].user_id != to.user_id:
+            await let_down(locked, made[-1])
         on_session = here[to.user_id] if to.on_session is None else to.on_session
         locked.auction.award(AuctionEvent.AWARDED)
         await locked.write(awarded=(to.user_id, to.price_minor))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from overlay.frames import ProductCard
 from overlay.selling import AuctionState, AuctionView, StandingState, StandingView
+from server.checkout.auctions.refusals import not_paid
 from server.checkout.room_shop import card_of
 from server.shop.auction import NO_TAKING_BACK_MS, TAKES_BIDS
 from server.shop.auction_award import failed
@@ -47,6 +48,7 @@ def _view(row: AuctionRow, card: ProductCard) -> AuctionView:
 def standing_view(row: AuctionRow, own: OwnBids) -> StandingView:
     """Where somebody who has bid stands."""
     state = _standing(row, own)
+    lost = [offer for offer in row.offers if offer.user_id == own.user_id]
     return StandingView(
         auction_id=row.id,
         alias=own.alias,
@@ -54,12 +56,16 @@ def standing_view(row: AuctionRow, own: OwnBids) -> StandingView:
         max_minor=own.max_minor,
         misbid_until_ms=_misbid_until_ms(row, own),
         order_id=_order_id(row, own.user_id),
+        reason=not_paid(lost[-1].failure, lost[-1].failure_code) if state is _FAILED else None,
     )
 
 
 def _order_id(row: AuctionRow, user_id: str) -> str | None:
     orders = [offer.order_id for offer in row.offers if offer.user_id == user_id and offer.order_id]
     return orders[-1] if orders else None
+
+
+_FAILED = StandingState.PAYMENT_FAILED
 
 
 def _standing(row: AuctionRow, own: OwnBids) -> StandingState:

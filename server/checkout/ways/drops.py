@@ -61,6 +61,7 @@ class Drops:
                 command.variant_id,
                 opens_in_s=command.opens_in_s,
                 units=command.units,
+                offer_s=command.offer_s,
                 by=actor.user_id,
                 key=f"{show_id}:{actor.user_id}:{command.id}",
             )

@@ -20,8 +20,6 @@ from server.store.flash import FlashStore
 from server.store.pool import Pool
 from server.store.waitlist import WaitlistStore
 
-OFFER_S = 120.0
-
 
 @dataclass(frozen=True, slots=True)
 class Ways:
@@ -33,15 +31,12 @@ class Ways:
         return (self.flash_sales, self.drops, self.waitlists)
 
 
-def ways_parts(
-    pool: Pool, redis: Redis, gate: Gate, gatekeeper: Gatekeeper, *, offer_s: float = OFFER_S
-) -> Ways:
-    """`offer_s`: how long a waitlist's offer stands."""
+def ways_parts(pool: Pool, redis: Redis, gate: Gate, gatekeeper: Gatekeeper) -> Ways:
     announcer = Announcer(ShowLog(redis), redis, gatekeeper)
     return Ways(
         flash_sales=FlashSales(FlashStore(pool), announcer, _now_ms),
         drops=Drops(pool, DropStore(pool), gate, announcer, _now_ms),
-        waitlists=Waitlists(WaitlistStore(pool, offer_s=offer_s), gate, announcer),
+        waitlists=Waitlists(WaitlistStore(pool), gate, announcer),
     )
 
 

@@ -1,7 +1,8 @@
 -- Write an offer and its order: charging, with its first attempt, its history, and the auction's unit held for it.
 -- $1 order, $2 auction, $3 number of the offer, $4 person, $5 price, $6 on session, $7 shipping, $8 tax, $9 total,
 -- $10 currency, $11 address as JSON, $12 card, $13 digest, $14 show first name, $15 title, $16 variant title,
--- $17 idempotency key, $18 customer, $19 payment method, $20 owner of the first lease on the charge, $21 its seconds.
+-- $17 idempotency key, $18 customer, $19 payment method, $20 owner of the first lease on the charge, $21 its seconds,
+-- $22 the letter that tells its buyer.
 WITH a AS MATERIALIZED (
   SELECT * FROM auctions WHERE id = $2
 ), placed AS (
@@ -25,7 +26,7 @@ WITH a AS MATERIALIZED (
 ), news AS (
   INSERT INTO outbox (kind, payload)
   VALUES ('personal', jsonb_build_object('order_id', $1::uuid, 'user_id', $4::uuid)),
-         ('order_mail', jsonb_build_object('letter', 'auction_won', 'order_id', $1::uuid))
+         ('order_mail', jsonb_build_object('letter', $22::text, 'order_id', $1::uuid))
 ), movement AS (
   INSERT INTO stock_movements (variant_id, kind, available_delta, held_delta, sold_delta, order_id)
   SELECT variant_id, 'award', 0, 1, 0, $1 FROM a

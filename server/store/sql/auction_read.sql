@@ -18,7 +18,8 @@ SELECT json_build_object(
       WHERE b.auction_id = a.id AND b.takes_back IS NULL ORDER BY b.n DESC LIMIT 10) r),
   'offers', (SELECT coalesce(json_agg(json_build_object('n', f.n, 'alias', d.alias, 'user_id', f.user_id,
                 'price_minor', f.price_minor, 'on_session', f.on_session, 'order_id', f.order_id,
-                'order_state', o.state, 'failure', f.failure) ORDER BY f.n), '[]')
+                'order_state', o.state, 'failure', f.failure,
+                'failure_code', o.failure_code) ORDER BY f.n), '[]')
              FROM auction_offers f JOIN auction_bidders d USING (auction_id, user_id)
              LEFT JOIN orders o ON o.id = f.order_id WHERE f.auction_id = a.id)
 )::text

@@ -26,13 +26,17 @@ from overlay.selling import (
     StandingView,
 )
 from overlay.signals import user_channel
+from server.checkout.auctions.views import standing_view
 from server.checkout.auctions.wiring import auction_parts
 from server.checkout.ports import StoreTrouble
 from server.checkout.wiring import checkout
 from server.jobs.charges import StaleCharges
+from server.jobs.news import OrderMail
+from server.letters import letter
 from server.shop.ids import OrderId
 from server.store import auction_views
 from server.store.auctions import LockedAuction
+from server.store.outbox import OutboxRow
 
 from .world import World
 
@@ -114,6 +118,27 @@ class Saleroom:
             auction,
         )
         return [tuple(row) for row in rows]
+
+    async def letters(self) -> list[tuple[str, str, str | None]]:
+        """Mails as they leave, in order: letter, to whom, and why a payment failed."""
+        sent: list[Any] = []
+
+        async def deliver(payload: Any) -> None:
+            letter(payload["letter"], payload["values"])
+            sent.append((payload["letter"], payload["to"].split("@")[0], payload["values"].get("reason")))
+
+        mail = OrderMail(self.world.pool, deliver, "https://shop.example").handlers()
+        query = "SELECT id, kind, payload, attempts FROM outbox WHERE kind = ANY($1::text[]) ORDER BY id"
+        for row in await self.world.pool.fetch(query, list(mail)):
+            assert await mail[row["kind"]]([OutboxRow(*row)]) == {}
+        return sent
+
+    async def standing(self, auction: str, user_id: str) -> StandingView:
+        async with self.world.pool.acquire() as db:
+            row = await auction_views.auction(db, auction)
+            (own,) = await auction_views.own_bids(db, [auction], user_id)
+        assert row is not None
+        return standing_view(row, own)
 
 
 @pytest.fixture
@@ -265,6 +290,15 @@ async def test_the_next_in_line_pays_as_if_the_failed_winner_had_never_bid(saler
     await saleroom.closed(auction)
     assert await saleroom.offers(auction) == [(poor, 3_100, "declined"), (second, 1_600, "paid")]
     assert await saleroom.state(auction) == "sold"
+    assert await saleroom.letters() == [
+        ("auction_won", poor, None),
+        ("auction_lost", poor, "There is not enough money on the card."),
+        ("auction_next", second, None),
+        ("receipt", second, None),
+    ]
+    standing = await saleroom.standing(auction, poor)
+    assert (standing.state, standing.reason) == ("payment_failed", "There is not enough money on the card.")
+    assert (await saleroom.standing(auction, second)).reason is None
     assert await world.stock_of(variant) == (0, 0, 1)
     await world.assert_books_balance()
 
@@ -277,6 +311,8 @@ async def test_unsold_after_three_who_could_not_pay(saleroom: Saleroom) -> None:
         await saleroom.bid(auction, await world.person("declined"), 2_000 + n * 1_000)
     await saleroom.closed(auction)
     assert [state for _, _, state in await saleroom.offers(auction)] == ["declined"] * 3
+    letters = [letter for letter, _, _ in await saleroom.letters()]
+    assert letters == ["auction_won", *["auction_lost", "auction_next"] * 2, "auction_lost"]
     assert await saleroom.state(auction) == "unsold"
     assert await world.stock_of(variant) == (2, 0, 0)
     await world.assert_books_balance()
@@ -291,6 +327,8 @@ async def test_a_winner_who_is_gone_is_passed_over(saleroom: Saleroom) -> None:
     await world.pool.execute("UPDATE cards SET removed_at = now() WHERE user_id = $1", gone)
     await saleroom.closed(auction)
     assert await saleroom.offers(auction) == [(gone, 3_100, "no_card"), (second, 1_000, "paid")]
+    letters = [(letter, to) for letter, to, _ in await saleroom.letters()]
+    assert letters == [("auction_lost", gone), ("auction_next", second), ("receipt", second)]
 
 
 async def test_unsold_below_the_reserve_and_without_bids(saleroom: Saleroom) -> None:
@@ -332,6 +370,8 @@ async def test_a_winner_who_is_there_confirms_and_one_who_does_not_is_charged_wi
         world.provider.cards[method] = "paid"
     await saleroom.closed(auction)
     assert [state for _, _, state in await saleroom.offers(auction)] == ["cancelled", "paid"]
+    letters = [letter for letter, _, _ in await saleroom.letters()]
+    assert letters == ["auction_won", "auction_again", "receipt"]
     kinds = await world.pool.fetch("SELECT off_session FROM payment_attempts ORDER BY created_at")
     assert [row["off_session"] for row in kinds] == [False, True]
     assert await world.stock_of(variant) == (0, 0, 1)

@@ -336,7 +336,7 @@ async def test_units_set_aside_by_a_worker_that_died_are_offered_all_the_same(
     ada = await world.person()
     await join(world, variant, ada)
     await restock(world, variant, 1)
-    store = WaitlistStore(world.pool, offer_s=60)
+    store = WaitlistStore(world.pool)
     await store.serve(variant)  # neither the gate nor Ada was told
     assert await store.to_serve() == []
     if told:
@@ -401,6 +401,22 @@ async def test_a_drop_is_for_everyone_before_it_is_for_a_line(world: World) -> N
     await restock(world, variant, 1)
     await world.ways.waitlists.serve()
     assert await places(world, early, late) == [PlaceState.OFFERED, PlaceState.WAITING]
+
+
+async def test_who_starts_a_drop_says_how_long_its_offers_stand(world: World) -> None:
+    variant, staff = await sold_out(world), await world.person()
+    await send(world, staff, ScheduleDrop, variant_id=variant, opens_in_s=60, units=1, offer_s=600)
+    await world.pool.execute("UPDATE drops SET opens_at = now()")
+    await world.gatekeeper.tell_terms(world.shop_id, variant)
+    await bought(world, variant, price=1000, user=await world.person("action"))
+    waiting = await world.person()
+    await join(world, variant, waiting)
+    await restock(world, variant, 1)
+    await world.ways.waitlists.serve()
+    left_s = await world.pool.fetchval(
+        "SELECT extract(epoch FROM offer_ends_at - now())::float FROM waitlist WHERE state = 'offered'"
+    )
+    assert 500 < left_s <= 600
 
 
 async def test_a_crowd_a_line_and_restocking_never_sell_more_than_there_is(world: World) -> None:

@@ -134,6 +134,21 @@ async def test_a_stored_error_does_not_keep_a_buyer_without_cards_for_a_day(payi
     assert (await save_card(paying_web, buyer))["last4"] == "4242"
 
 
+async def test_a_new_address_after_a_crash_does_not_keep_a_buyer_without_cards_for_a_day(
+    paying_web: Web,
+) -> None:
+    pool = paying_web.deps.pool
+    buyer = await paying_web.signed_in()
+    assert (await buyer.post("/api/me/cards/setup", json={})).status_code == 200
+    user_id = (await buyer.get("/api/me")).json()["user"]["id"]
+    await pool.execute("DELETE FROM payment_customers WHERE user_id = $1", user_id)  # died before it was kept
+    await pool.execute("UPDATE users SET email = 'new' || email WHERE id = $1", user_id)
+    at_once = await asyncio.gather(*(buyer.post("/api/me/cards/setup", json={}) for _ in range(3)))
+    assert [answer.status_code for answer in at_once] == [200] * 3
+    assert await pool.fetchval("SELECT count(*) FROM payment_customers WHERE user_id = $1", user_id) == 1
+    assert (await save_card(paying_web, buyer))["last4"] == "4242"
+
+
 async def test_a_provider_that_does_not_answer_is_said(web: Web) -> None:
     buyer = await web.signed_in()
     answer = await buyer.post("/api/me/cards/setup", json={})

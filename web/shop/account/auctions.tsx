@@ -54,6 +54,7 @@ function Row({ row }: { row: BidderRow }) {
         <span class="muted small">
           {running ? `At ${price}` : `Hammer at ${price}`}, as {standing.alias}, up to {money(standing.max_minor, auction.card.currency)}
         </span>
+        {standing.reason && <span class="small">{standing.reason} You were not charged.</span>}
       </div>
       <div class="order-end">
         <Badge tone={tone}>{word}</Badge>

@@ -130,10 +130,11 @@ function FlashForm({ store, variant, currency, title, onDone }: FormProps) {
 function DropForm({ store, variant, title, onDone }: FormProps) {
   const [opens, setOpens] = useState('300');
   const [text, setUnits] = useState(String(Math.max(1, variant.available)));
+  const [offer, setOffer] = useState('120');
   const { busy, problem, send } = useSending(onDone);
   const units = wholeIn(text, 1, 1_000_000);
   const most = units !== null && units > variant.available;
-  const start = () => void send(() => store.scheduleDrop(title, { variant_id: variant.variant_id, opens_in_s: Number(opens), units: units! }));
+  const start = () => void send(() => store.scheduleDrop(title, { variant_id: variant.variant_id, opens_in_s: Number(opens), units: units!, offer_s: Number(offer) }));
   return (
     <form class="form" onSubmit={submit(start)}>
       <p class="muted small">Until it opens nobody can buy it; then everybody can at the same moment, in the order of their taps.</p>
@@ -147,6 +148,13 @@ function DropForm({ store, variant, title, onDone }: FormProps) {
         hint={`${variant.available} in stock.`}
         problem={units === null ? 'A whole number from 1.' : most ? `Only ${variant.available} are in stock.` : null}
         testid="drop-units"
+      />
+      <Choices
+        legend="Who waited has to take an offer within"
+        name="offer"
+        value={offer}
+        onValue={setOffer}
+        options={seconds([[60, '1 min'], [120, '2 min'], [300, '5 min'], [900, '15 min']])}
       />
       <ProblemNote problem={problem} />
       <Button type="submit" kind="primary" size="l" wide busy={busy} disabled={units === null || most} testid="schedule-drop">
