@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from websockets.asyncio.client import connect
 
 from loadtests.commerce import rig
 from loadtests.commerce.books import read_books
-from loadtests.commerce.drop import Crowd
+from loadtests.commerce.crowd import Crowd, tell
 from loadtests.commerce.rig import Rig, Role
 from loadtests.commerce.shop import BenchShop, open_shop, scratch
 from overlay.log import open_redis
@@ -63,38 +62,6 @@ class Kills:
 
     def touches(self, told: Told) -> bool:
         return any(told.sent_s <= end and told.answered_s >= start for start, end in self.windows)
-
-
-class Bidders(Crowd):
-    """A process full of bidders, which says when some of them are out of the room."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        super().__init__(process)
-        self.all_here = asyncio.Event()
-        self.all_here.set()
-
-    @classmethod
-    async def start(cls, what: dict[str, Any]) -> Bidders:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "loadtests.commerce.auction_bidders"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**26,
-        )
-        crowd = cls(process)
-        await crowd.say(what)
-        return crowd
-
-    async def hear(self, name: str) -> Any:
-        """The next line that tells this; what comes before it about who is here is kept."""
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            said = json.loads(line)
-            if name in said:
-                return said[name]
-            self.all_here.set() if said.get("all_here") else self.all_here.clear()
-        raise RuntimeError(f"a process of bidders ended before it told {name!r}")
 
 
 class Host:
@@ -141,7 +108,7 @@ async def measure(bidders: int) -> dict[str, object]:
 
 
 async def _auction(shop_rig: Rig, shop: BenchShop, host: Host, people: list[Any]) -> dict[str, object]:
-    crowds: list[Bidders] = []
+    crowds: list[Crowd] = []
     try:
         for n in range(CROWDS):
             what = {
@@ -150,10 +117,10 @@ async def _auction(shop_rig: Rig, shop: BenchShop, host: Host, people: list[Any]
                 "show_id": shop.show_id,
                 "users": people[n::CROWDS],
             }
-            crowds.append(await Bidders.start(what))
+            crowds.append(await Crowd.start("loadtests.commerce.auction_bidders", what))
         async with asyncio.timeout(120):
             entered = await asyncio.gather(*(crowd.hear("entered") for crowd in crowds))
-        _tell(f"{sum(entered)} bidders are in the room")
+        tell(f"{sum(entered)} bidders are in the room")
         auction_id, cap_s = await _opened(shop_rig, shop, host)
         at_s = cap_s - LAST_S
         go = {"auction_id": auction_id, "next_minor": START_MINOR, "at_s": at_s, "until_s": cap_s + AFTER_S}
@@ -163,7 +130,7 @@ async def _auction(shop_rig: Rig, shop: BenchShop, host: Host, people: list[Any]
         told = [Told(*one) for some in await asyncio.gather(*telling) for one in some]
         ups = await asyncio.gather(*(crowd.hear("ups_and_downs") for crowd in crowds))
         falls, again = (sum(column) for column in zip(*ups, strict=True))
-        _tell(f"{len(told)} bids; {falls} falls; told {again} times to ask again")
+        tell(f"{len(told)} bids; {falls} falls; told {again} times to ask again")
         return await _report(shop_rig, auction_id, told, kills)
     finally:
         await asyncio.gather(*(crowd.end() for crowd in crowds))
@@ -189,7 +156,7 @@ async def _opened(shop_rig: Rig, shop: BenchShop, host: Host) -> tuple[str, floa
     return auction_id, cap
 
 
-async def _kill(shop_rig: Rig, crowds: list[Bidders], at_s: float) -> Kills:
+async def _kill(shop_rig: Rig, crowds: list[Crowd], at_s: float) -> Kills:
     one_s = KILL_AFTER_S
     windows = await asyncio.gather(
         _killed(shop_rig, crowds, "overlay-0", at_s + one_s),
@@ -198,7 +165,7 @@ async def _kill(shop_rig: Rig, crowds: list[Bidders], at_s: float) -> Kills:
     return Kills(list(windows))
 
 
-async def _killed(shop_rig: Rig, crowds: list[Bidders], name: str, when_s: float) -> tuple[float, float]:
+async def _killed(shop_rig: Rig, crowds: list[Crowd], name: str, when_s: float) -> tuple[float, float]:
     """From the kill until it runs again and everybody is in the room."""
     await asyncio.sleep(when_s - time.time())
     start, pid = time.time(), shop_rig.box.supervisor.pids().get(name)
@@ -209,7 +176,7 @@ async def _killed(shop_rig: Rig, crowds: list[Bidders], name: str, when_s: float
             await asyncio.sleep(0.05)
         for crowd in crowds:
             await crowd.all_here.wait()
-    _tell(f"killed {name}; all well again after {time.time() - start:.1f} s")
+    tell(f"killed {name}; all well again after {time.time() - start:.1f} s")
     return start, time.time() + CALM_S
 
 
@@ -231,7 +198,7 @@ async def _report(shop_rig: Rig, auction_id: str, told: list[Told], kills: Kills
     calm = sorted((t.answered_s - t.sent_s) * 1000 for t in told if t.told and not kills.touches(t))
     violations = await read_books(shop_rig.database_url, provider_audit=None, told=[])
     for violation in violations[:8]:
-        _tell(f"{violation.kind}: {violation.subject}: {violation.expected}, is {violation.found}")
+        tell(f"{violation.kind}: {violation.subject}: {violation.expected}, is {violation.found}")
     return {
         "bids": len(told),
         "accepted": len(accepted),
@@ -283,7 +250,7 @@ def winner_ok(book: Sequence[Row], offers: Sequence[Row]) -> bool:
     right = (ranked[0][0], price, "paid", price, 1)
     found = tuple(offer[name] for name in ("user_id", "price_minor", "state", "subtotal_minor", "orders"))
     if right != found:
-        _tell(f"winner, price, state, subtotal, orders: should be {right}, is {found}")
+        tell(f"winner, price, state, subtotal, orders: should be {right}, is {found}")
     return right == found
 
 
@@ -293,10 +260,6 @@ def late(row: Row, book: Sequence[Row], told: Sequence[Told]) -> int:
     sent_late = {(t.user, t.id) for t in told if t.told == "accepted" and t.sent_s > closed}
     decided_late = {(line["user_id"], line["command_id"]) for line in book if line["decided"] > closed}
     return len(sent_late | decided_late)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:

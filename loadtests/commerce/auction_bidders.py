@@ -2,24 +2,21 @@
 
 A bid without an answer is sent again with its id once its bidder is back. What they offer rises with the
 clock, so that many bids are above what others have just offered, and others in flight at the same
-time are refused. It speaks to its parent in lines of JSON, as loadtests.commerce.drop_buyers does.
+time are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import sys
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
-import uvloop
 from redis.asyncio import Redis
 
+from loadtests.commerce.crowd import Hear, in_crowd, say
 from loadtests.commerce.drop_buyers import Member, masked
 from overlay.log import open_redis
 from server.tickets import RoomTicket, Tickets
@@ -97,7 +94,7 @@ class Connection(Member):
 class Bidder:
     """One person, through as many connections as it takes."""
 
-    crowd: Crowd
+    crowd: Auction
     user: str
     port: int
     bids: dict[str, Bid] = field(default_factory=dict)
@@ -173,7 +170,7 @@ class Bidder:
 
 
 @dataclass
-class Crowd:
+class Auction:
     """What the parent said: where to go, who they are."""
 
     ports: list[int]
@@ -200,8 +197,8 @@ class Crowd:
         return 0.2 + (int(user[-4:], 16) % 600) / 1000
 
 
-async def run(reader: asyncio.StreamReader) -> None:
-    crowd = Crowd(**json.loads(await reader.readline()))
+async def run(hear: Hear) -> None:
+    crowd = Auction(**await hear())
     async with open_redis(crowd.redis_url) as crowd.redis:
         bidders = [
             Bidder(crowd, user, crowd.ports[n % len(crowd.ports)]) for n, user in enumerate(crowd.users)
@@ -211,8 +208,8 @@ async def run(reader: asyncio.StreamReader) -> None:
             some = bidders[start : start + ENTER_AT_ONCE]
             staying += [asyncio.create_task(bidder.stay()) for bidder in some]
             await asyncio.gather(*(bidder.here.wait() for bidder in some))
-        _say({"entered": len(bidders)})
-        go = json.loads(await reader.readline())
+        say({"entered": len(bidders)})
+        go = await hear()
         crowd.auction_id, crowd.at_s = go["auction_id"], go["at_s"]
         crowd.prices.next_minor = go["next_minor"]
         await asyncio.sleep(crowd.at_s - time.time())
@@ -220,9 +217,9 @@ async def run(reader: asyncio.StreamReader) -> None:
         work: list[Awaitable[None]] = [bidder.bid(go["until_s"]) for bidder in bidders]
         await asyncio.gather(*work)
         away.cancel()
-        _say({"told": [_line(bidder, bid) for bidder in bidders for bid in bidder.bids.values()]})
+        say({"told": [_line(bidder, bid) for bidder in bidders for bid in bidder.bids.values()]})
         again = sum(bid.again for bidder in bidders for bid in bidder.bids.values())
-        _say({"ups_and_downs": [sum(bidder.falls for bidder in bidders), again]})
+        say({"ups_and_downs": [sum(bidder.falls for bidder in bidders), again]})
         for task in staying:
             task.cancel()
 
@@ -238,22 +235,9 @@ async def _away(bidders: list[Bidder]) -> None:
         now_full = all(bidder.here.is_set() for bidder in bidders)
         if now_full != full:
             full = now_full
-            _say({"all_here": full, "at_s": time.time()})
+            say({"all_here": full, "at_s": time.time()})
         await asyncio.sleep(0.05)
 
 
-def _say(what: dict[str, Any]) -> None:
-    print(json.dumps(what), flush=True)
-
-
-async def main() -> None:
-    reader = asyncio.StreamReader(limit=2**24)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    await run(reader)
-
-
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    in_crowd(run)

@@ -13,11 +13,9 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 import asyncpg
@@ -25,6 +23,7 @@ import uvloop
 
 from loadtests.commerce import rig
 from loadtests.commerce.books import Told, read_books
+from loadtests.commerce.crowd import Crowd, tell
 from loadtests.commerce.drop_simulator import PER_S
 from loadtests.commerce.gate import gate_ratio
 from loadtests.commerce.rig import Rig, Role
@@ -52,43 +51,6 @@ class Tap:
     answered_s: float
 
 
-class Crowd:
-    """A process full of buyers."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, what: dict[str, Any]) -> Crowd:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "loadtests.commerce.drop_buyers"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**26,
-        )
-        crowd = cls(process)
-        await crowd.say(what)
-        return crowd
-
-    async def say(self, what: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what).encode() + b"\n")
-        await self._process.stdin.drain()
-
-    async def hear(self, name: str) -> Any:
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a process of buyers ended before it told {name!r}")
-        return json.loads(line)[name]
-
-    async def end(self) -> None:
-        if self._process.returncode is None:
-            self._process.terminate()
-        await self._process.wait()
-
-
 async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
     names = [*(f"overlay-{n}" for n in range(overlays)), "web", "worker", "simulator"]
     ports = dict(zip(names, rig.free_ports(len(names)), strict=True))
@@ -96,7 +58,7 @@ async def measure(buyers: int, units: int, overlays: int) -> dict[str, object]:
     with scratch("drop") as directory:
         async with rig.opened(directory, ports) as shop_rig:
             ours, theirs, ratio = await gate_ratio(shop_rig.redis_url)
-            _tell(f"gate: {ours:,.0f}/s, redis-benchmark {theirs:,.0f}/s")
+            tell(f"gate: {ours:,.0f}/s, redis-benchmark {theirs:,.0f}/s")
             shop = await open_shop(shop_rig.database_url, buyers=buyers, units=units)
             await rig.give_cards(shop_rig, shop, [("pm_card_visa",)] * buyers)
             await shop_rig.start(
@@ -127,10 +89,10 @@ async def _drop(shop_rig: Rig, shop: BenchShop, units: int, ports: list[int]) ->
                 "line": line,
                 "users": shop.buyers[n::CROWDS],
             }
-            crowds.append(await Crowd.start(what))
+            crowds.append(await Crowd.start("loadtests.commerce.drop_buyers", what))
         async with asyncio.timeout(READY_S):
             entered = await asyncio.gather(*(crowd.hear("entered") for crowd in crowds))
-        _tell(f"{sum(entered):,} buyers are in the room")
+        tell(f"{sum(entered):,} buyers are in the room")
         await _open_gate(shop_rig, shop)
         at = time.monotonic() + 3
         await asyncio.gather(*(crowd.say({"at": at}) for crowd in crowds))
@@ -183,7 +145,7 @@ async def _report(shop_rig: Rig, taps: list[Tap], units: int, at: float, paid_s:
     wrong = len(taps) - len(told) + abs(len(accepted) - units)
     violations = await read_books(shop_rig.database_url, provider_audit=audit, told=told)
     for violation in violations[:8]:
-        _tell(f"{violation.kind}: {violation.subject}: {violation.expected}, is {violation.found}")
+        tell(f"{violation.kind}: {violation.subject}: {violation.expected}, is {violation.found}")
     took_ms = sorted((tap.answered_s - tap.sent_s) * 1000 for tap in taps)
     sold = sum(intent["amount_received"] > 0 for intent in audit["payment_intents"])
     return {
@@ -201,11 +163,7 @@ async def _report(shop_rig: Rig, taps: list[Tap], units: int, at: float, paid_s:
 def _tell_of(taps: list[Tap], at: float) -> None:
     counts = Counter(tap.told for tap in taps)
     last = max(tap.answered_s for tap in taps) - at
-    _tell(f"all told within {last:.2f} s: {dict(counts.most_common(6))}")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    tell(f"all told within {last:.2f} s: {dict(counts.most_common(6))}")
 
 
 def main() -> None:

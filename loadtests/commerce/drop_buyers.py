@@ -7,18 +7,16 @@ parent in lines of JSON: on stdin what to do, on stdout how far it is and what c
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import uuid_utils
-import uvloop
 from redis.asyncio import Redis
 
+from loadtests.commerce.crowd import Hear, in_crowd, say
 from overlay.log import open_redis
 from server.tickets import RoomTicket, Tickets
 
@@ -141,7 +139,7 @@ class Member(asyncio.Protocol):
 
 
 @dataclass(slots=True)
-class Crowd:
+class Buyers:
     """What the parent said: where to go, who they are, what to buy."""
 
     host: str
@@ -201,20 +199,16 @@ def _told(member: Member) -> str:
     return answer["order"]["state"] if answer["type"] == "ack" else f"refused {answer['code']}"
 
 
-async def main() -> None:
-    reader = asyncio.StreamReader(limit=2**24)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    crowd = Crowd(**json.loads(await reader.readline()))
+async def run(hear: Hear) -> None:
+    crowd = Buyers(**await hear())
     await crowd.enter()
-    _say({"entered": len(crowd.members)})
-    go = json.loads(await reader.readline())
+    say({"entered": len(crowd.members)})
+    go = await hear()
     await asyncio.sleep(go["at"] - time.monotonic())
-    _say({"told": await crowd.tap()})
-    await reader.readline()  # the parent has seen enough
+    say({"told": await crowd.tap()})
+    await hear()  # the parent has seen enough
     members = crowd.members.values()
-    _say(
+    say(
         {
             "seen": {
                 "stock_frames": max(m.stock_frames for m in members),
@@ -226,10 +220,5 @@ async def main() -> None:
         member.close()
 
 
-def _say(what: dict[str, Any]) -> None:
-    print(json.dumps(what), flush=True)
-
-
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    in_crowd(run)
