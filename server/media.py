@@ -5,8 +5,8 @@ carrier goes to the same node for everybody (highest hash of node and show, rend
 viewers and the publisher meet without anybody writing it down. A show that is on air goes to the node that
 has its picture, until that one is full; then to another, which becomes an edge and pulls it from the origin.
 
-A broadcast has one host. Each node sees to that by itself; between nodes a lease does (`Hosts`), since whoever
-comes while the host's node drains is sent to another.
+A broadcast has one host. Each node sees to that by itself; between nodes a lease does (`Hosts`), since
+whoever comes while the host's node drains is sent to another.
 """
 
 from __future__ import annotations

@@ -99,11 +99,11 @@ class Broadcast:
             layer.flush_timer = self._clock.call_later(HOLD_S, self._flush_held, layer)
 
     def _flush(self, layer: Layer[BroadcastViewer], now: float) -> None:
-        frame = layer.gather.take()
+        frame, generation = layer.gather.take(), layer.gop.generation
         for carried in frame:
             layer.gop.add(carried, now)
         if frame:
-            if frame[0].starts_keyframe:
+            if layer.gop.is_open and layer.gop.generation != generation:
                 self._let_in(layer, frame[0])
             layer.newest = frame[-1].seq
             self._send(layer, [carried.packet for carried in frame])
@@ -117,17 +117,17 @@ class Broadcast:
             self._fanout.send(track.number, packets, track.lanes, track.codec_name)
 
     def _let_in(self, layer: Layer[BroadcastViewer], first: Carried) -> None:
-        """A live keyframe: whoever waits for it, or still replays what came before, goes on from here."""
+        """A live keyframe begins in this frame, be it behind a delimiter: whoever waits for it, or still
+        replays what came before, goes on from its first packet."""
         if layer.waiting:
             waiting, layer.waiting = layer.waiting, {}
             for viewer in waiting:
                 viewer.switch(layer, first)
             self._lanes_stale = True
-        if layer.gop.is_open and layer.gop.frames[0].first_seq == first.seq:  # not its second piece
-            if self._lanes_stale:
-                self._refresh_lanes()
-            for viewer in layer.joining:
-                viewer.start_live(first)
+        if self._lanes_stale:
+            self._refresh_lanes()
+        for viewer in layer.joining:
+            viewer.start_live(first)
 
     def _carry_late(self, layer: Layer[BroadcastViewer], carried: Carried) -> None:
         layer.gop.add_late(carried)

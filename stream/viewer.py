@@ -9,21 +9,22 @@ where not even the lowest gets through, the picture rests so that the sound does
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 
-from .broadcast import AUDIO, RTX, VIDEO, Broadcast, Layer
+from .broadcast import AUDIO, VIDEO, Broadcast, Layer
 from .ends import BroadcastViewer
 from .packet import rtcp, rtp
 from .packet.bandwidth import Bandwidth
 from .packet.cache import Frame
-from .packet.codecs import vp8_numbers, vp8_renumber
+from .packet.codecs import vp8_numbers
 from .packet.forwarder import Forwarder, Span, squeeze
 from .packet.layers import LayerChoice
-from .packet.repeats import Repeats
 from .packet.rtcp import KeyframeRequest, Nack, Remb, ReportBlock
 from .packet.source import Carried
 from .ports import Grant
+from .resends import Resends, numbering
 from .signal.answer import Choice
 from .wire.fanout import Fanout, Lane, Numbering
 from .wire.peer import Clock, Handle, Peer
@@ -36,6 +37,8 @@ ROOM_FRAMES = 64
 FRESH_S = 4.0
 """A GOP no older than this is replayed without asking the publisher for a newer keyframe."""
 _FIRST_REPORTS_S = 0.4
+_APART = 90
+"""Of the clock, at least, between two replayed frames: half of what `squeeze` leaves."""
 
 
 class Viewer:
@@ -76,13 +79,13 @@ class Viewer:
         self._on_first_frame = on_first_frame
         self._forwarder = Forwarder()
         self._generation = -1
-        self._cursor = 0
+        self._next = 0
         self._sent = -1
         self._edge = (0, 0)
+        self._replayed: int | None = None
         self._pictures: tuple[int, int] | None = None
         self._timer: Handle | None = None
-        self._rtx_seq = 0
-        self._repeats = Repeats(self.joined_at)
+        self._resends = Resends(broadcast, choices, self._forwarder, fanout, self.counts, self.joined_at)
         peer.owner = self
 
     @property
@@ -114,8 +117,9 @@ class Viewer:
     def peer_sent_rtcp(self, compound: bytes, now: float) -> None:
         for report in rtcp.parse(compound):
             if isinstance(report, Nack):
-                if report.ssrc == self.broadcast.video.ssrc:
-                    self._resend(report, now)
+                if report.ssrc == self.broadcast.video.ssrc and self.lane is not None:
+                    newest = self.layer.newest if self.is_live else self._sent
+                    self._resends.answer(report, self.lane, newest, self.round_trip_s or 0.0, now)
             elif isinstance(report, KeyframeRequest):
                 self.counts["pli"] += 1
                 self.broadcast.request_keyframe(now, self.layer)
@@ -148,7 +152,7 @@ class Viewer:
         self.send_report(self._clock.time())
 
     def catch_up(self, now: float) -> None:
-        """Sends the next piece of the cached GOP; goes live at its end."""
+        """Sends the next piece of the cached GOP, as far as it is whole; goes live at its end."""
         if self.lane is None or self.is_live or self.is_paused or self._timer is not None:
             return
         gop = self.layer.gop
@@ -158,18 +162,24 @@ class Viewer:
             self.broadcast.request_keyframe(now, self.layer)
             return
         left = BURST_PACKETS if self._fanout.stats().queued < ROOM_FRAMES else 0
-        while left > 0 and self._cursor < len(gop.frames):
-            sent = self._replay(gop.frames[self._cursor])
+        # By number, not by place: what was overtaken may become a frame among those that have left already.
+        place = bisect_left(gop.frames, self._next, key=_first_seq)
+        while left > 0 and place < len(gop.frames) and not gop.awaits_more(place, now):
+            sent = self._replay(gop.frames[place], self._frames_left(place))
             if not sent:
                 break
             left -= sent
-            self._cursor += 1
+            place += 1
         if self.lane is None:
             return
-        if self._cursor >= len(gop.frames):
-            self._go_live(now)
+        if place >= len(gop.frames):
+            self._go_live()
         else:
             self._timer = self._clock.call_later(BURST_EVERY_S, self._catch_up_later)
+
+    def _frames_left(self, place: int) -> int:
+        """To what was the newest frame when the replay began."""
+        return bisect_left(self.layer.gop.frames, self._edge[1], key=_first_seq) - place
 
     def _catch_up_later(self) -> None:
         self._timer = None
@@ -177,8 +187,8 @@ class Viewer:
 
     def _begin(self, now: float) -> None:
         gop = self.layer.gop
-        self._generation, self._cursor = gop.generation, 0
-        self._edge = (gop.frames[-1].timestamp, len(gop.frames) - 1)
+        self._generation, self._next = gop.generation, 0
+        self._edge = (gop.frames[-1].timestamp, gop.frames[-1].first_seq)
         span = self._forwarder.current
         self._pictures = self._pictures_on(self.layer, gop.frames[0].packets[0][1], span) if span else None
         if gop.age_s(now) > FRESH_S:
@@ -190,22 +200,25 @@ class Viewer:
             self.first_frame_s = now - self.joined_at
             self._on_first_frame(self.first_frame_s)
 
-    def _replay(self, frame: Frame) -> int:
+    def _replay(self, frame: Frame, frames_left: int) -> int:
         """Packets sent: 0 when there is no room, or the viewer had to go."""
-        edge, edge_at = self._edge
-        frames_left = edge_at - self._cursor
-        delta = squeeze(frame.timestamp, edge, frames_left) if frames_left > 0 else 0
+        delta = squeeze(frame.timestamp, self._edge[0], frames_left) if frames_left > 0 else 0
+        if self._replayed is not None:  # frames may have come in between since the last one left
+            delta += max(0, rtp.ahead32(frame.timestamp + delta, self._replayed + _APART))
         if not self._number(frame.first_seq, self._sent, delta, self._pictures) or self.lane is None:
             return 0
+        self._sent = frame.first_seq - 1  # in the numbers that now count, also should nothing leave
         packets = [packet for _, packet in frame.packets]
         if not self._fanout.send(VIDEO, packets, (self.lane,), self.layer.codec_name):
             return 0
         self._sent = frame.last_seq
+        self._next = frame.last_seq + 1
+        self._replayed = frame.timestamp + delta
         return len(packets)
 
-    def _go_live(self, now: float) -> None:
+    def _go_live(self) -> None:
         if self._number(self.layer.newest + 1, self._sent, 0, self._pictures):
-            self.is_live = True
+            self.is_live, self._replayed = True, None
             self.broadcast.regroup()
 
     def start_live(self, first: Carried) -> None:
@@ -219,7 +232,7 @@ class Viewer:
         pictures = self._pictures_on(self.layer, first.packet, span) if span else None
         self._note_first_frame(self._clock.time())
         if self._number(first.seq, self._sent, 0, pictures):
-            self.is_live = True
+            self.is_live, self._replayed = True, None
             self.broadcast.regroup()
 
     def _number(
@@ -239,18 +252,8 @@ class Viewer:
             first, previous, choice.payload_type, timestamp_delta, self.layer.index, pictures
         )
         if span is not before:
-            self._fanout.number(self.lane, VIDEO, self._numbering(span))
+            self._fanout.number(self.lane, VIDEO, numbering(span, self.broadcast.video.ssrc))
         return True
-
-    def _numbering(self, span: Span) -> Numbering:
-        return Numbering(
-            self.broadcast.video.ssrc,
-            span.payload_type,
-            span.seq_delta,
-            span.timestamp_delta,
-            span.picture_id_delta,
-            span.tl0_delta,
-        )
 
     def codec_changed(self) -> None:
         """The next keyframe comes in another codec than the last; the viewer may have agreed to it or not."""
@@ -355,56 +358,8 @@ class Viewer:
         if span is None or self.lane is None:
             return
         if self.is_live or layer is not self.layer or carried.seq <= self._sent:
-            self._repeat(carried.packet, span)
+            self._resends.repeat(carried.packet, span, self.lane)
 
-    def _resend(self, nack: Nack, now: float) -> None:
-        newest = self.layer.newest if self.is_live else self._sent
-        self.counts["nacked"] += len(nack.seqs)
-        for out_seq in nack.seqs:
-            found = self._forwarder.find(out_seq, newest)
-            packet = self._kept(*found) if found else None
-            copies = self._repeats.count(out_seq, now, self.round_trip_s or 0.0) if packet else 0
-            self.counts["resent" if copies else "not_resent"] += copies or 1
-            if packet is not None and found is not None:
-                for _ in range(copies):
-                    self._repeat_or_rtx(packet, found[1])
 
-    def _kept(self, seq: int, span: Span) -> bytes | None:
-        layer = self.broadcast.layers[span.layer]
-        return layer.ring.get(seq) or layer.gop.get(seq)
-
-    def _repeat_or_rtx(self, packet: bytes, span: Span) -> None:
-        rtx = next(
-            (
-                choice.rtx_payload_type
-                for choice in self._choices.values()
-                if choice.payload_type == span.payload_type
-            ),
-            None,
-        )
-        if rtx is None or self.lane is None:
-            self._repeat(packet, span)
-            return
-        self._rtx_seq += 1
-        self._fanout.resend(
-            self.lane, RTX, (self._as_rtx(packet, span, rtx),), Numbering(self.broadcast.rtx_ssrc, rtx, 0, 0)
-        )
-
-    def _as_rtx(self, packet: bytes, span: Span, rtx: int) -> bytes:
-        _, marker, seq, timestamp, _ = rtp.HEADER.unpack_from(packet)
-        original = (seq + span.seq_delta) & 0xFFFF
-        payload = packet[rtp.HEADER_BYTES :]
-        if span.picture_id_delta or span.tl0_delta:  # only VP8 has them
-            payload = vp8_renumber(payload, span.picture_id_delta, span.tl0_delta)
-        return rtp.build(
-            rtx,
-            marker > 127,
-            self._rtx_seq,
-            timestamp + span.timestamp_delta,
-            self.broadcast.rtx_ssrc,
-            original.to_bytes(2, "big") + payload,
-        )
-
-    def _repeat(self, packet: bytes, span: Span) -> None:
-        if self.lane is not None:
-            self._fanout.resend(self.lane, VIDEO, (packet,), self._numbering(span), self.layer.codec_name)
+def _first_seq(frame: Frame) -> int:
+    return frame.first_seq

@@ -121,7 +121,8 @@ class Pull:
         self._line, self._means = line, means
         self._loop = asyncio.get_running_loop()
         self._begun_at = self._loop.time()
-        self._legs: dict[str, Leg] = {}
+        self._legs: dict[str, Leg | None] = {}
+        """By rid, in the order of the broadcast's layers; None: to begin once the layer is on air again."""
         self._first: Leg | None = None
         self._offsets: dict[str, int] | None = None
         self._turns: asyncio.TimerHandle | None = None
@@ -176,7 +177,7 @@ class Pull:
         if leg is self._first:
             self.close(reason)
         else:  # its layer is silent, and its viewers change to another; news of layers bring it back
-            self._legs = {rid: held for rid, held in self._legs.items() if held is not leg}
+            self._lose(leg)
 
     def request_keyframe(self, layer: Layer[BroadcastViewer]) -> None:
         for leg in self._all():
@@ -235,22 +236,31 @@ class Pull:
 
     async def _follow_layers(self, resource: Resource, rids: list[str]) -> None:
         """A session for each layer on air that has none; one that goes off the air keeps its own, silent."""
-        known = list(self._legs)
-        new = [rid for rid in rids if rid not in self._legs][: MAX_LEGS - len(known)]
-        if not new:
+        for rid in rids:
+            if len(self._legs) < MAX_LEGS:
+                self._legs.setdefault(rid, None)
+        layers = self.broadcast.announce(list(self._legs))
+        for (rid, held), layer in zip(list(self._legs.items()), layers, strict=False):
+            if held is None and rid in rids:
+                await self._begin_leg(resource, rid, layer)
+
+    async def _begin_leg(self, resource: Resource, rid: str, layer: Layer[BroadcastViewer]) -> None:
+        if layer is self.broadcast.video and self._first is not None:
+            await resource.prefer(rid)
+            self._legs[rid] = self._first
             return
-        layers = self.broadcast.announce([*known, *new])
-        for rid, layer in list(zip([*known, *new], layers, strict=False))[len(known) :]:
-            if layer is self.broadcast.video and self._first is not None:
-                await resource.prefer(rid)
-                self._legs[rid] = self._first
-                continue
-            leg = self._legs[rid] = Leg(self, layer, self._means, audio=False)
-            try:
-                await leg.begin(rid)
-            except BaseException:
-                leg.close("pull_failed")
-                raise
+        leg = self._legs[rid] = Leg(self, layer, self._means, audio=False)
+        try:
+            await leg.begin(rid)
+        except BaseException:
+            self._lose(leg)
+            leg.close("pull_failed")
+            if leg.resource is not None:
+                self._spawn(leg.resource.delete())
+            raise
+
+    def _lose(self, leg: Leg) -> None:
+        self._legs = {rid: None if held is leg else held for rid, held in self._legs.items()}
 
 
 def _rids(data: dict[str, Any]) -> list[str]:

@@ -74,12 +74,21 @@ async def begin(http: aiohttp.ClientSession, origin: str, ticket: str, offer: st
             allow_redirects=False,
         ) as response:
             _expect(response, 201)
-            answer = (await response.content.read(_MAX_ANSWER_BYTES)).decode(errors="replace")
+            answer = await _whole(response)
             # Only the name: the rest is where the public reaches it, which may not be where we do.
             session = urlsplit(response.headers.get("location", "")).path.rpartition("/")[2]
     if not session:
         raise PullError("origin_answer", "a session without a Location")
     return Resource(http, f"{origin}/whep/{session}"), answer
+
+
+async def _whole(response: aiohttp.ClientResponse) -> str:
+    body = b""
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise PullError("origin_answer", f"more than {_MAX_ANSWER_BYTES} bytes")
+    return body.decode(errors="replace")
 
 
 @contextlib.asynccontextmanager

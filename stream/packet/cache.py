@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from dataclasses import dataclass, field
 
+from .reception import GIVE_UP_S
 from .source import Carried
 
 RING_PACKETS = 1024  # as many as a lane's nonce guard remembers
@@ -58,6 +59,8 @@ class Frame:
 
     timestamp: int
     packets: list[tuple[int, bytes]] = field(default_factory=list)
+    at: float = 0.0
+    """When its first packet came."""
 
     @property
     def first_seq(self) -> int:
@@ -94,7 +97,7 @@ class Gop:
         elif not self.frames:
             return
         elif not same:
-            self.frames.append(Frame(carried.timestamp))
+            self.frames.append(Frame(carried.timestamp, at=now))
         self.frames[-1].packets.append((carried.seq, carried.packet))
         self._bytes += len(carried.packet)
         if self._bytes > GOP_BYTES or now - self._since > GOP_S:
@@ -112,8 +115,17 @@ class Gop:
         else:
             if place == 0:
                 return  # before the keyframe, and no part of it
-            self.frames.insert(place, Frame(carried.timestamp, [(carried.seq, carried.packet)]))
+            before = self.frames[place - 1]
+            self.frames.insert(place, Frame(carried.timestamp, [(carried.seq, carried.packet)], before.at))
         self._bytes += len(carried.packet)
+
+    def awaits_more(self, place: int, now: float) -> bool:
+        """Between this frame and the next packets are missing that the publisher may still send again."""
+        if place + 1 >= len(self.frames):
+            return False
+        following = self.frames[place + 1]
+        is_missing = following.first_seq > self.frames[place].last_seq + 1
+        return is_missing and now - following.at < GIVE_UP_S
 
     def get(self, seq: int) -> bytes | None:
         """A packet by its number: what was replayed may have left the ring long ago."""
@@ -128,5 +140,5 @@ class Gop:
 
     def _restart(self, timestamp: int, now: float) -> None:
         self.clear()
-        self.frames = [Frame(timestamp)]
+        self.frames = [Frame(timestamp, at=now)]
         self._since = now

@@ -7,6 +7,7 @@ kept for a while, so that a packet asked for again leaves under the very numbers
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from typing import NamedTuple
 
@@ -75,10 +76,11 @@ class Forwarder:
             return None
         newest_out = newest + self._spans[-1].seq_delta
         out = newest_out + ahead(newest_out & 0xFFFF, out_seq)
-        for span in reversed(self._spans):
-            if span.first_out <= out:
-                return out - span.seq_delta, span
-        return None
+        place = bisect_right(self._spans, out, key=lambda span: span.first_out) - 1
+        if place < 0:
+            return None
+        span = self._spans[place]
+        return out - span.seq_delta, span
 
 
 def squeeze(timestamp: int, edge: int, frames_left: int, step: int = 180) -> int:

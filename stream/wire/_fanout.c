@@ -586,7 +586,7 @@ static int read_sources(source_t *sources, PyObject *packets, PyObject *sizes, c
         if ((size == -1 && PyErr_Occurred()) || PyBytes_AsStringAndSize(packet, &data, &length) < 0) return -1;
         if (read_source(&sources[good], data, length, size, kinds[i]) < 0) continue;
         /* SipHash under a key of this process, kept in the bytes object: a publisher can't aim at a collision. */
-        sources[good++].fingerprint = (uint64_t)PyObject_Hash(packet);
+        sources[good++].fingerprint = (uint64_t)PyObject_Hash(packet) ^ (kinds[i] & VP8);
     }
     return good;
 }

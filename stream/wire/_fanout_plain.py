@@ -137,7 +137,7 @@ def read_source(packet: bytes, size: int, kind: int) -> Source | None:
     size = max(size, len(packet))
     if at is None or size > MAX_PACKET or size - len(packet) > padding_room(packet):
         return None
-    source = Source(packet, size, hash(packet), kind & ~VP8)
+    source = Source(packet, size, hash(packet) ^ (kind & VP8), kind & ~VP8)
     if not kind & VP8 or at == len(packet) or not packet[at] & 0x80:
         return source
     return _read_vp8(source, packet, at)

@@ -15,10 +15,11 @@ order.
 
 **Nonces.** SRTP's nonce is (key, SSRC, roll-over counter, sequence number); two plaintexts under one give
 both away. Each lane therefore remembers, per SSRC and for the last `WINDOW` sequence numbers, a fingerprint
-of what it sealed: the packet as it came, the numbering it got and its padded size. A repeat must match, and
-gets the padding of the first time, so it is byte-identical; anything else is refused and counted as `reused`.
-What is older than the window is refused as `stale`. A key of the last `KEYS_KEPT` opens no second lane, which
-could repeat what the first did. RTX has an SSRC and sequence of its own, and is held to the same.
+of what it sealed: the packet as it came, how it is read, the numbering it got and its padded size. A repeat
+must match, and gets the padding of the first time, so it is byte-identical; anything else is refused and
+counted as `reused`. What is older than the window is refused as `stale`. A key of the last `KEYS_KEPT` opens
+no second lane, which could repeat what the first did. RTX has an SSRC and sequence of its own, and is held to
+the same.
 
 **Bounds.** A frame or resend whose turn comes later than `LATE_S` is dropped whole, for everyone, and
 counted as `late`: a live picture can't be caught up by queueing more. The queue holds `max_queued_frames`,
@@ -70,8 +71,9 @@ LATE_S = 0.5
 """Longest wait for the sender thread: what is older has been asked for again, or been given up."""
 WAIT_MS = 20
 """Longest wait for room in the socket, a burst: less than the time between two frames."""
-KEYS_KEPT = 65536
-"""Keys remembered (as hashes under a secret of this process), so that none comes back."""
+KEYS_KEPT = 4096
+"""Keys remembered (as hashes under a secret of this process), so that none comes back. Every handshake makes
+new ones, so a key twice is a mistake of ours, and would soon be made."""
 MAX_PADDING = 64
 """Most padding a packet gets to even out a frame: 5 % of a full one. Encoders split evenly, a few bytes
 apart."""

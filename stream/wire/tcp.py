@@ -4,7 +4,8 @@
 
 To the rest of the relay such a client is one more UDP address, so sessions, DTLS and the fan-out know nothing
 of it; what this costs, only they pay who need it. Towards the client a connection holds `BUFFER_BYTES` at
-most: what finds no room is dropped to its frame's end and counted, never what ICE, DTLS and RTCP say.
+most: what finds no room is dropped to its frame's end and counted. What ICE, DTLS and RTCP say still goes in;
+who lets twice as much lie is gone.
 """
 
 from __future__ import annotations
@@ -125,6 +126,10 @@ class _Connection(asyncio.Protocol):
 
     def _to_client(self, datagram: bytes) -> None:
         if self._stream is None:
+            return
+        if self._stream.get_write_buffer_size() > 2 * BUFFER_BYTES:
+            self._drops["tcp_stuck"] += 1
+            self.end()
             return
         if _is_rtp(datagram) and self._is_cut(datagram):
             self._drops["tcp_full"] += 1

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import itertools
 
+import aiohttp
 import httpx
 import pytest
 
-from stream.edge import edges
+from stream.edge import edges, whep
 from stream.packet import rtcp
 from stream.packet.rtcp import KeyframeRequest
 from stream.ports import BroadcastState
@@ -181,6 +182,64 @@ async def test_an_edge_pulls_every_layer_and_its_viewers_choose(start, at, on_th
     steps = [b.timestamp - a.timestamp for a, b in itertools.pairwise(frames)]
     assert all(0 < step < 90_000 for step in steps), "one line of time through all layers"
     assert is_gapless(viewer.video())
+
+
+async def test_a_layer_that_could_not_be_pulled_is_pulled_a_moment_later(
+    start, at, on_three_layers, monkeypatch
+):
+    origin, edge = await start("origin"), await start("edge")
+    studio = await on_three_layers(at(origin))
+    begun, begin = [], whep.begin
+
+    async def refused_once(*args):
+        begun.append(args)
+        if len(begun) == 2:
+            raise whep.PullError("origin_refused", "test")
+        return await begin(*args)
+
+    monkeypatch.setattr(whep, "begin", refused_once)
+    async with rolling_layers(studio):
+        viewer = await at(edge).join("view.show", video=("VP8",))
+        await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
+        broadcast = edge.sessions.broadcasts[SHOW]
+        await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+        await viewer.until(lambda: any(packet.payload[6] == 2 for packet in viewer.video()))
+
+
+async def test_a_layer_whose_session_ends_comes_back_in_its_place(start, at, on_three_layers):
+    origin, edge = await start("origin"), await start("edge")
+    studio = await on_three_layers(at(origin))
+    async with rolling_layers(studio):
+        viewer = await at(edge).join("view.show", video=("VP8",))
+        await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
+        broadcast = edge.sessions.broadcasts[SHOW]
+        await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+        legs = pull_of(edge)._legs
+        lost = legs["h"]
+        lost.link.close("test")
+        await pull_of(edge)._follow_layers(pull_of(edge)._first.resource, ["q", "h", "f"])
+        assert [layer.rid for layer in broadcast.layers] == ["q", "h", "f"]
+        again = pull_of(edge)._legs
+        assert again["h"] not in (None, lost)
+        assert [again[rid].layer for rid in ("q", "h", "f")] == broadcast.layers
+        before = broadcast.layers[1].newest
+        await until(lambda: broadcast.layers[1].newest > before)
+        await viewer.until(lambda: any(packet.payload[6] == 2 for packet in viewer.video()))
+
+
+async def test_an_origins_answer_may_come_in_pieces():
+    async def origin(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 201 Created\r\nLocation: http://x/whep/abc\r\nContent-Length: 8\r\n\r\nv=0\r")
+        await asyncio.sleep(0.05)
+        writer.write(b"\ns=-")
+        writer.close()
+
+    server = await asyncio.start_server(origin, "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, aiohttp.ClientSession() as http:
+        resource, answer = await whep.begin(http, base, "ticket", "offer")
+    assert (resource.url, answer) == (f"{base}/whep/abc", "v=0\r\ns=-")
 
 
 async def test_an_edge_whose_origin_dies_finds_the_new_one(start, at, camera, register):

@@ -306,6 +306,18 @@ def test_another_plaintext_under_a_used_number_is_refused(wire: Wire, changed: b
     assert wire.settled().packets == 1
 
 
+def test_the_same_bytes_read_as_another_codec_are_another_plaintext(wire: Wire) -> None:
+    """VP8's picture ids are renumbered and other codecs' first bytes are not."""
+    vp8 = packet(1, b"\x90\xc0\x91\x22\x33frame")
+    numbering = Numbering(7, 100, 0, 0, picture_id_delta=3, tl0_delta=2)
+    lane = wire.lane(new_keys(), numbering)
+    wire.fanout.send(1, [vp8], [lane], codec="VP8")
+    wire.fanout.resend(lane, 1, [vp8], numbering, codec="H264")
+    wire.fanout.resend(lane, 1, [vp8], numbering, codec="VP8")
+    assert wire.dropped() == {"reused": 1}
+    assert wire.settled().packets == 2
+
+
 def test_send_is_held_to_the_same(wire: Wire) -> None:
     lane = wire.lane()
     wire.fanout.send(1, [packet(1)], [lane])

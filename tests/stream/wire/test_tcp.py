@@ -145,6 +145,25 @@ async def test_a_full_connection_drops_to_the_frames_end_and_never_control(liste
     writer.close()
 
 
+async def test_who_asks_and_never_reads_is_cut_off(listening, udp, port, monkeypatch):
+    """Answers to checks find room in a full connection, but not without end."""
+    monkeypatch.setattr(tcp, "BUFFER_BYTES", 1000)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(framed(b"hello"))
+    await heard(udp)
+    (connection,) = listening._connections
+    held = [0]
+    monkeypatch.setattr(connection._stream, "get_write_buffer_size", lambda: held[0], raising=False)
+    monkeypatch.setattr(connection._stream, "write", lambda data: held.append(held.pop() + len(data)))
+    answers = 0
+    while len(listening) and answers < 1000:
+        connection._to_client(b"\x01\x01" + bytes(98))
+        answers += 1
+    assert answers == 21
+    assert listening._drops == {"tcp_stuck": 1}
+    writer.close()
+
+
 async def test_where_the_port_is_taken_a_node_runs_on_udp_alone(admission, observer, caplog):
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
         taken.bind(("127.0.0.1", 0))
