@@ -7,6 +7,7 @@ import './stage.css';
 import './cards.css';
 import './talk.css';
 import './reactions.css';
+import './landscape.css';
 
 // /shows/{id}; a show that is not public takes its pass from #pass=, which no server and no log ever sees.
 const showId = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');

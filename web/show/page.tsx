@@ -87,14 +87,14 @@ function NoShow({ store }: { store: ShowStore }) {
 const isTyping = (target: EventTarget | null) =>
   target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 
-/** B buys what is pinned, / writes, M switches the sound. Escape closes what is open (the browser's own). */
+/** B buys what is pinned, / writes, M switches the sound, F fills the screen. Escape closes what is open (the browser's own). */
 function useShortcuts(store: ShowStore): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (event.key === 'Escape' && isTyping(event.target)) return (event.target as HTMLElement).blur();
       if (isTyping(event.target) || store.sheet.value || document.querySelector('dialog[open]')) return;
-      const target = { b: 'buy', '/': 'composer', m: 'sound' }[event.key.toLowerCase()];
+      const target = { b: 'buy', '/': 'composer', m: 'sound', f: 'fullscreen' }[event.key.toLowerCase()];
       const element = target && document.querySelector<HTMLElement>(`[data-shortcut="${target}"] button, [data-shortcut="${target}"] input`);
       if (!element) return;
       event.preventDefault();

@@ -43,7 +43,7 @@ export function Pinned({ store, card }: { store: ShowStore; card: ProductCard })
           </span>
           {!isPlain(card) && (
             <span class="pin-variant" data-testid="pin-variant">
-              {variant.title} <Icon name="chevron_down" size={14} />
+              <span class="clip">{variant.title}</span> <Icon name="chevron_down" size={14} />
             </span>
           )}
           <span class="row wrap pin-price">

@@ -2,10 +2,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../core/problem.ts';
 import { WhepPlayer, type WatchState } from '../core/whep.ts';
 import { Button, Spinner } from '../ui/button.tsx';
-import { Icon } from '../ui/icons.tsx';
 import { config } from '../ui/session.ts';
 import { Picture } from '../ui/picture.tsx';
 import { Ended, Lobby } from './lobby.tsx';
+import { PictureTools } from './picture-tools.tsx';
 import { Floating } from './reactions.tsx';
 import type { ShowStore } from './store.ts';
 
@@ -107,19 +107,7 @@ function LivePicture({ store }: { store: ShowStore }) {
           Play
         </Button>
       )}
-      <span data-shortcut="sound" class={`sound ${muted ? 'off' : ''}`}>
-        <button
-          type="button"
-          class="sound-button"
-          data-testid="sound"
-          aria-pressed={!muted}
-          aria-keyshortcuts="m"
-          onClick={() => sound(muted)}
-        >
-          <Icon name={muted ? 'sound_off' : 'sound'} size={20} />
-          <span class={muted && moving ? '' : 'visually-hidden'}>{muted ? 'Tap for sound' : 'Sound on'}</span>
-        </button>
-      </span>
+      <PictureTools video={video} muted={muted} moving={moving} onSound={sound} />
       <Floating store={store} />
     </div>
   );

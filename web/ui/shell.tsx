@@ -33,7 +33,7 @@ export function Shell(props: {
       <header class="shell-head">
         <a class="brand" href="/">
           <Mark />
-          <span class="brand-name">{config.value?.shop.name ?? <Skeleton width="7rem" />}</span>
+          <span class="brand-name clip">{config.value?.shop.name ?? <Skeleton width="7rem" />}</span>
           {place && <span class="brand-place">{place}</span>}
         </a>
         <nav aria-label="Main" class="shell-nav">
