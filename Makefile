@@ -70,6 +70,9 @@ bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass
 	$(BIN)/python -m loadtests.relay.latency $(ARGS)
 bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
 	$(BIN)/python -m loadtests.relay.loss $(ARGS)
+.PHONY: bench-versus
+bench-versus: $(BUILT) ## Our node against a MediaMTX, on one core each. ARGS="--peer ./mediamtx"
+	$(BIN)/python -m loadtests.relay.versus $(ARGS)
 
 .PHONY: fuzz soak
 fuzz: $(BUILT) ## 5 million malformed inputs to the relay, a show on air meanwhile. ARGS="--inputs N --seed S"

@@ -88,19 +88,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     bare = fanout_us_per_packet(options.fanout_seconds)
     lasts = options.viewers / options.rate + SETTLE_S + options.seconds + 60
     with running_node() as node, publishing(node.url("whip"), lasts, "--ignore-pli"):
-        wait_for_picture(node)
+        wait_for_picture(node.url("whep"))
         figures = asyncio.run(measure(node, options.viewers, options.sample, options.rate, options.seconds))
     ratio = round(figures["cpu_us_per_packet"] / bare, 3)
     return {"seconds": options.seconds, "fanout_us_per_packet": bare, "cpu_ratio": ratio} | figures
 
 
-def wait_for_picture(node: NodeProcess) -> None:
+def wait_for_picture(whep: str) -> None:
     """One viewer, until it has a picture: then the publisher is on air."""
 
     async def look() -> None:
         async with asyncio.timeout(20):
             while True:
-                crowd = Crowd(node.url("whep"), "", viewers=1, sample=1)
+                crowd = Crowd(whep, "", viewers=1, sample=1)
                 async with aiohttp.ClientSession() as crowd.http:
                     await crowd.join(100)
                     await asyncio.sleep(0.5)

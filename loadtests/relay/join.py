@@ -36,7 +36,7 @@ async def join(node: NodeProcess, joins: int, over_s: float) -> Crowd:
 def run(joins: int, over_s: float) -> dict[str, Any]:
     lasts = over_s + LINGER_S + 6
     with running_node() as node, publishing(node.url("whip"), lasts, "--ignore-pli") as publisher:
-        wait_for_picture(node)
+        wait_for_picture(node.url("whep"))
         crowd = asyncio.run(join(node, joins, over_s))
         upstream = json.loads(publisher.communicate(timeout=lasts + 20)[0])
     pictures = list(first_pictures_ms(crowd.watched))

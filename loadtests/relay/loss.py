@@ -208,7 +208,7 @@ def _path(options: argparse.Namespace) -> Any:
 def _look(node: NodeProcess, path: LossyPath, via: str, seconds: float, stack: ExitStack) -> Leg:
     flags = ("--clip", "--ignore-pli", "--via", via)
     stack.enter_context(publishing(node.url("whip"), seconds + 60, *flags))
-    wait_for_picture(node)
+    wait_for_picture(node.url("whep"))
 
     async def look() -> Leg:
         async with chromium() as browser:

@@ -45,6 +45,7 @@ class NodeProcess:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
         ports = self._line()
         self._port = ports["http_port"]
         self.udp_port = int(ports["udp_port"])

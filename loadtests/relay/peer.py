@@ -34,6 +34,8 @@ _PROFILES = {  # OpenSSL's name → libsrtp's, key and salt length
 _PRIORITY = 110 << 24 | 65535 << 8 | 255  # a peer-reflexive candidate, RFC 8445 5.1.2.1
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h: the kernel's time of arrival, so that our own delays don't count
 
+SO_MEMINFO, _DROPS = 55, 8  # linux/sock_diag.h: where in its nine numbers the drops are
+
 
 class Identity:
     """One certificate and TLS context for all peers of a process."""
@@ -70,6 +72,16 @@ class Peer:
         self._tls: SSL.Connection | None = None
         self._inbound: Session | None = None
         self._outbound: Session | None = None
+
+    @property
+    def overflowed(self) -> int:
+        """Datagrams that the kernel dropped because we were slow to read; 0 where it doesn't tell."""
+        with contextlib.suppress(OSError):
+            if self._sock is not None:
+                return int(
+                    struct.unpack_from("9I", self._sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[_DROPS]
+                )
+        return 0
 
     def start(self, answer: Answer) -> None:
         self._answer = answer

@@ -18,6 +18,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from aiortc.rtp import pack_remb_fci
@@ -38,6 +39,7 @@ class Viewer:
     watch: Watch
     asked_ns: int
     report: bytes
+    overflowed_before: int = 0
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class Crowd:
             viewer.watch = Watch(since_ns=time.time_ns())
             viewer.watch.first_keyframe_ns = first_keyframe_ns
             viewer.peer.on_rtp = viewer.watch.take
+            viewer.overflowed_before = viewer.peer.overflowed
 
     async def leave(self) -> None:
         async with asyncio.TaskGroup() as leaving:
@@ -136,7 +139,11 @@ class Crowd:
             self.failures.append(f"leaving: {type(error).__name__}: {error}")
         viewer.peer.close()
 
-    def figures(self) -> dict[str, object]:
+    def read(self) -> int:
+        """RTP packets that those inside have read; all that came, with `drain`."""
+        return sum(viewer.peer.packets for viewer in self.inside)
+
+    def figures(self) -> dict[str, Any]:
         watches = [viewer.watch for viewer in self.watched]
         deltas = [delay for watch in watches for delay in watch.delta_delays_ms]
         keys = [delay for watch in watches for delay in watch.key_delays_ms]
@@ -147,9 +154,11 @@ class Crowd:
             "sample": len(watches),
             "packets": sum(watch.video.received + watch.audio.received for watch in watches),
             "lost": sum(watch.video.lost + watch.audio.lost for watch in watches),
+            "overflowed": sum(viewer.peer.overflowed - viewer.overflowed_before for viewer in self.watched),
             "repeated": sum(watch.video.repeated + watch.audio.repeated for watch in watches),
             "reordered": sum(watch.video.reordered + watch.audio.reordered for watch in watches),
             "frames": sum(watch.frames for watch in watches),
+            "frames_missing": sum(watch.pictures.lost for watch in watches),
             "delta_p50_ms": round(percentile(deltas, 50), 2),
             "delta_p95_ms": round(percentile(deltas, 95), 2),
             "key_p50_ms": round(percentile(keys, 50), 2),

@@ -89,7 +89,7 @@ def test_the_commands_run_against_a_node() -> None:
     with running_node() as node:
         published = last_line("loadtests.relay.publisher", node.url("whip"), "--seconds", "1", "--json")
         with publishing(node.url("whip"), 100):
-            wait_for_picture(node)
+            wait_for_picture(node.url("whep"))
             viewers = last_line(
                 "loadtests.relay.viewers", node.url("whep"), "--viewers", "3", "--seconds", "0.5", "--json"
             )

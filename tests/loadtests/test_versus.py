@@ -1,0 +1,37 @@
+"""One relay against another: a round with our own, and what becomes of the rounds."""
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+from loadtests.relay.versus import mediamtx, on_cores, one_round, our_node, over_rounds
+
+
+def test_a_round_has_its_figures() -> None:
+    before = os.sched_getaffinity(0)
+    figures = one_round(our_node, argparse.Namespace(viewers=3, sample=2, rate=50.0, seconds=0.5))
+    assert (figures["viewers"], figures["failed"], figures["no_picture"]) == (3, 0, 0)
+    assert min(figures[name] for name in ("packets_each_s", "kb_per_viewer")) > 0
+    assert os.sched_getaffinity(0) == before
+
+
+def test_what_is_started_stays_on_its_core() -> None:
+    before = os.sched_getaffinity(0)
+    with on_cores({min(before)}):
+        assert os.sched_getaffinity(0) == {min(before)}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_rounds_become_their_median_and_faults_are_added() -> None:
+    rounds = [{"cpu_us_per_packet": cost, "lost": lost} for cost, lost in ((2.0, 1), (9.0, 0), (3.0, 4))]
+    assert over_rounds(rounds) == {"cpu_us_per_packet": 3.0, "lost": 5}
+
+
+def test_a_peer_that_does_not_start_is_named(tmp_path: Path) -> None:
+    program = tmp_path / "mediamtx"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(RuntimeError, match="does not listen"), mediamtx(program):
+        pass
