@@ -86,10 +86,15 @@ class Commands:
         except Exception:
             logger.exception("%s failed", type_of(command))
             return _unavailable(command.id)
+        if not isinstance(command, Buy | SellingCommand):
+            self._keep(key, ack)
+        return ack
+
+    def _keep(self, key: tuple[str, str], ack: Ack) -> None:
+        """Not what the shop said: it does nothing twice, either, and says what is so by now."""
         self._answers[key] = ack
         if len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
-        return ack
 
     async def _carry_out(self, room: LiveRoom, actor: Actor, command: AnyCommand) -> Ack:
         kind = type_of(command)
@@ -159,13 +164,14 @@ class Commands:
                     n=0, at_ms=now_ms, by=by, variant_id=command.variant_id, available=available
                 )
             case SetPrice():
-                await self._shop.set_price(show_id, command.variant_id, command.price_minor, by)
+                price = await self._shop.set_price(show_id, command.variant_id, command.price_minor, by)
                 return PriceChanged(
                     n=0,
                     at_ms=now_ms,
                     by=by,
                     variant_id=command.variant_id,
-                    price_minor=command.price_minor,
+                    price_minor=price.price_minor,
+                    compare_at_minor=price.compare_at_minor,
                 )
             case StartShow():
                 _expect(room, ShowState.SCHEDULED, "A show is started once.")

@@ -80,6 +80,12 @@ class SellingAnswer:
     standing: StandingView | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PriceNow:
+    price_minor: int
+    compare_at_minor: int | None = None
+
+
 class Shop(Protocol):
     """The shop as the room sees it. Every method may raise Refusal."""
 
@@ -94,10 +100,12 @@ class Shop(Protocol):
         ...
 
     async def set_stock(self, show_id: ShowId, variant_id: str, available: int, by: UserId) -> int:
-        """The number now available (units held or being paid for are not taken away)."""
+        """How many the crowd can take now: none while people wait. What is held or being paid for stays."""
         ...
 
-    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> None: ...
+    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> PriceNow:
+        """What a unit costs now: that, or a flash price which is still less."""
+        ...
 
     async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None: ...
 

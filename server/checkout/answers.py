@@ -38,6 +38,8 @@ _FAILURES = {
     "incorrect_cvc": "The card's security code is wrong. Save the card again.",
     "authentication_required": "Your bank wants to hear from you first. Try again and confirm.",
     "payment_intent_authentication_failure": "The confirmation with your bank failed. Try again.",
+    "amount_too_large": "This is more than can be charged at once. Nothing was taken. Order less.",
+    "amount_too_small": "This is less than can be charged. Nothing was taken.",
     "provider_error": "The payment provider had a fault. Nothing was taken. Try again in a moment.",
     "cancelled": "The order was cancelled. Nothing was charged.",
     "canceled": "The order was cancelled. Nothing was charged.",

@@ -25,7 +25,7 @@ from server.payments.outcomes import (
     RefundView,
 )
 from server.shop.allocation import Decision
-from server.shop.gate import GateAnswer, GateView, StockRow, StockSet, StockTruth
+from server.shop.gate import GateAnswer, GateView, StockRow, StockSet, StockTruth, VariantOnAir
 from server.shop.ids import OrderId, ShopId, UserId
 from server.shop.record import Change, OrderRecord
 from server.shop.refunds import Seen
@@ -166,6 +166,8 @@ class Stock(Protocol):
     async def set_price(
         self, shop_id: ShopId, variant_id: str, price_minor: int, actor_id: str | None
     ) -> None: ...
+
+    async def on_air(self, variant_ids: Collection[str]) -> list[VariantOnAir]: ...
 
     async def truth(
         self, shop_id: ShopId, variant_ids: Collection[str], order_ids: Collection[str], *, with_bought: bool

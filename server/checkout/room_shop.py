@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from overlay.frames import ProductCard, ShowId, ShowState, UserId, VariantCard
 from overlay.messages import Buy, OrderView
-from overlay.ports import Actor, Refusal, RoomSeed, SellingAnswer
+from overlay.ports import Actor, PriceNow, Refusal, RoomSeed, SellingAnswer
 from overlay.selling import SellingCommand
 from server.checkout.answers import refusal
 from server.checkout.ports import NoSuchVariant, StoreTrouble
@@ -105,12 +105,15 @@ class RoomShop:
     async def set_stock(self, show_id: ShowId, variant_id: str, available: int, by: UserId) -> int:
         """Raises Refusal `no_such_show`, `no_such_variant`."""
         async with self._variant(show_id, variant_id) as (shop_id, variant):
-            return await self._shopkeeper.set_stock(shop_id, variant, available, by)
+            await self._shopkeeper.set_stock(shop_id, variant, available, by)
+            return (await self._shopkeeper.on_air(variant)).available
 
-    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> None:
+    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> PriceNow:
         """Raises Refusal `no_such_show`, `no_such_variant`."""
         async with self._variant(show_id, variant_id) as (shop_id, variant):
             await self._shopkeeper.set_price(shop_id, variant, price_minor, by)
+            now = await self._shopkeeper.on_air(variant)
+            return PriceNow(now.price_minor, now.compare_at_minor)
 
     async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None:
         """Raises Refusal `no_such_show`, `wrong_state`."""

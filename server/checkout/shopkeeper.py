@@ -8,6 +8,7 @@ import uuid_utils
 
 from server.checkout.ports import Gate, GateDown, Orders, Stock
 from server.shop.changes import NotPossible, fulfilled
+from server.shop.gate import VariantOnAir
 from server.shop.ids import OrderId, ShopId
 from server.shop.record import NOTHING, OrderRecord
 from server.shop.refunds import owed_paid, refund_asked
@@ -74,6 +75,11 @@ class Shopkeeper:
     ) -> None:
         """Change a price. Orders already placed keep theirs; taps that saw the old one are refused."""
         await self._stock.set_price(shop_id, variant_id, price_minor, actor_id)
+
+    async def on_air(self, variant_id: str) -> VariantOnAir:
+        """A variant as the crowd finds it now."""
+        (found,) = await self._stock.on_air([variant_id])
+        return found
 
     async def _again(self, order_id: OrderId) -> OrderRecord:
         order = await self._orders.get(order_id)

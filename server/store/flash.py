@@ -141,6 +141,16 @@ class FlashStore:
             yield next(iter(await _rows(connection, "f.id = $1", flash_id)), None)
 
 
+async def repriced(connection: Connection, variant_id: str) -> None:
+    """The usual price has changed, under the lock of the stock row: a flash price that is no less any more is
+    over; of one that is, the rooms are told what it is instead of."""
+    for row in await _rows(connection, "f.variant_id = $1 AND f.over_at IS NULL", variant_id):
+        if problem(row.flash.price_minor, row.base_minor):
+            await _end(connection, row.flash, Over.EARLY, await _now_ms(connection), None)
+        else:
+            await tell(connection, "flash", {"flash_id": row.flash.id, "again": new_id()})
+
+
 async def _rows(connection: Connection, condition: str, argument: object) -> list[FlashRow]:
     return [_row(record) for record in await connection.fetch(f"{_ROWS} WHERE {condition}", argument)]
 

@@ -82,6 +82,17 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS f (order_id, variant_id, flas
 WHERE l.order_id = f.order_id AND l.variant_id = f.variant_id
 """
 
+# Of two orders of a drop with one position, the later gets the next that is free. $1 orders of this transaction.
+_NUMBER = """
+UPDATE orders o SET drop_position = n.last + n.rank
+FROM (SELECT o.id, row_number() OVER (PARTITION BY o.drop_id ORDER BY o.drop_position, o.id) AS rank,
+             (SELECT max(l.drop_position) FROM orders l WHERE l.drop_id = o.drop_id) AS last
+      FROM orders o WHERE o.id = ANY($1::uuid[]) AND EXISTS (
+        SELECT FROM orders b WHERE b.drop_id = o.drop_id AND b.drop_position = o.drop_position
+          AND b.id <> o.id AND (b.id < o.id OR b.id <> ALL($1::uuid[])))) n
+WHERE o.id = n.id RETURNING o.id::text, o.drop_position
+"""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -181,6 +192,7 @@ class OrderWriter:
                 if not stands(placed, before, now.variants, now.bought):
                     raise _Outdated
                 await _hold(connection, placed)
+                decisions = await _numbered(connection, decisions)
         return decisions
 
     async def _under_lock(self, connection: Connection, wishes: list[Wish]) -> list[Decision]:
@@ -191,6 +203,7 @@ class OrderWriter:
             if placed:
                 await self._write_orders(connection, placed)
                 await _hold(connection, placed)
+                decisions = await _numbered(connection, decisions)
         return decisions
 
     async def _by_offer(self, wish: Wish) -> Decision:
@@ -291,6 +304,17 @@ async def _hold(connection: Connection, placed: list[Placed]) -> None:
     moved = await connection.fetch(_HOLD, *zip(*lines, strict=True))
     if len(moved) != len({variant_id for _, variant_id, _ in lines}):
         raise StockMoved
+
+
+async def _numbered(connection: Connection, decisions: list[Decision]) -> list[Decision]:
+    """A gate that was wiped with taps under way counts them anew: nobody is told another's position. The stock
+    rows are locked."""
+    dropped = {d.wish.order_id: d for d in decisions if isinstance(d, Placed) and d.position}
+    moved = await connection.fetch(_NUMBER, list(dropped)) if dropped else []
+    for order_id, position in moved:
+        order = dropped[order_id]
+        decisions[decisions.index(order)] = replace(order, wish=replace(order.wish, position=position))
+    return decisions
 
 
 def _order(placed: Placed) -> tuple[Any, ...]:

@@ -9,7 +9,9 @@ import asyncpg
 from server.checkout.ports import NoSuchVariant
 from server.shop.gate import OpenOrder, SaleTerms, StockRow, StockSet, StockTruth, VariantOnAir
 from server.shop.ids import ShopId
+from server.store import flash
 from server.store.database import Database
+from server.store.for_sale import lock_stock
 from server.store.pool import Connection, Pool
 
 _SET = """
@@ -106,9 +108,11 @@ class StockStore:
     async def set_price(
         self, shop_id: ShopId, variant_id: str, price_minor: int, actor_id: str | None
     ) -> None:
-        """Orders already placed keep theirs. Raises NoSuchVariant."""
+        """Orders already placed keep theirs; a flash price that is no less any more is over. Raises
+        NoSuchVariant."""
         async with self._database.transaction() as connection:
             await _require(connection, shop_id, variant_id)
+            await lock_stock(connection, variant_id)
             before = await connection.fetchval(
                 "SELECT price_minor FROM variants WHERE id = $1 FOR NO KEY UPDATE", variant_id
             )
@@ -124,6 +128,7 @@ class StockStore:
                 {"from_minor": before, "to_minor": price_minor},
             )
             await _tell(connection, "price", variant_id)
+            await flash.repriced(connection, variant_id)
 
     async def truth(
         self, shop_id: ShopId, variant_ids: Collection[str], order_ids: Collection[str], *, with_bought: bool

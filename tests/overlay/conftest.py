@@ -37,7 +37,7 @@ from overlay.messages import (
     Snapshot,
     Welcome,
 )
-from overlay.ports import GUEST, Actor, Refusal, RoomSeed, SellingAnswer, Visit
+from overlay.ports import GUEST, Actor, PriceNow, Refusal, RoomSeed, SellingAnswer, Visit
 from overlay.room import replay
 from overlay.selling import SellingCommand
 
@@ -91,8 +91,9 @@ class Shop:
         self.calls.append(("set_stock", variant_id, available, by))
         return available
 
-    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> None:
+    async def set_price(self, show_id: ShowId, variant_id: str, price_minor: int, by: UserId) -> PriceNow:
         self.calls.append(("set_price", variant_id, price_minor, by))
+        return PriceNow(price_minor)
 
     async def set_show_state(self, show_id: ShowId, state: ShowState, by: UserId) -> None:
         self.calls.append(("set_show_state", state, by))

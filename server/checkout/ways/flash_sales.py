@@ -78,7 +78,7 @@ class FlashSales:
 
     async def tell(self, payload: Mapping[str, str]) -> None:
         """The outbox's word that a flash price began or ended: what is so by now."""
-        await self._tell(payload["flash_id"])
+        await self._tell(payload["flash_id"], payload.get("again", ""))
 
     async def _told(self, rows: Iterable[FlashRow]) -> None:
         # What ended before what began: the room holds one flash price a variant.
@@ -87,16 +87,16 @@ class FlashSales:
         for row in in_order:
             await at_once(self._tell(row.flash.id))
 
-    async def _tell(self, flash_id: str) -> None:
+    async def _tell(self, flash_id: str, again: str = "") -> None:
         async with self._store.telling(flash_id) as row:
             if row is not None:
-                await self._tell_row(row)
+                await self._tell_row(row, again)
 
-    async def _tell_row(self, row: FlashRow) -> None:
+    async def _tell_row(self, row: FlashRow, again: str) -> None:
         flash = row.flash
         if flash.over is None:
             started = FlashStarted(n=0, at_ms=self._clock(), flash=view(row))
-            await self._announcer.rooms(row.show_ids, f"flash:{flash.id}:started", started)
+            await self._announcer.rooms(row.show_ids, f"flash:{flash.id}:started{again}", started)
             return
         ended = FlashEnded(
             n=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from overlay.selling import CancelDrop, DropChanged, DropState, DropView, Schedu
 from server.checkout.wiring import checkout
 from server.jobs.news import Publisher
 from server.jobs.ways import ways_news
-from server.shop.allocation import Refused
+from server.shop.allocation import Placed, Refused
 from server.store.outbox import OutboxStore
 
 from .floor import bought, heard, seeded, send
@@ -45,6 +46,22 @@ async def tap(world: World, variant: str) -> OrderView | Refusal:
         return view
     except Refusal as refusal:
         return refusal
+
+
+async def test_no_two_have_one_position_though_a_wiped_gate_counts_anew(world: World) -> None:
+    variant = await world.variant(9)
+    await schedule(world, variant, 6)
+    await open_in(world, variant, 0)
+    wishes = [replace(world.wish(await world.person(), (variant, 1)), position=n) for n in (1, 2, 1, 1, 2)]
+    first, second = wishes[:2], wishes[2:]
+    for some in (first, second):
+        placed = await asyncio.gather(*(world.writer.place(wish) for wish in some))
+        told = {order.wish.order_id: order.position for order in placed if isinstance(order, Placed)}
+        rows = await world.pool.fetch("SELECT id::text, drop_position FROM orders")
+        kept = dict(tuple(row) for row in rows)
+        assert told.items() <= kept.items()
+    assert sorted(kept.values()) == [1, 2, 3, 4, 5]
+    assert [kept[wish.order_id] for wish in first] == [1, 2]
 
 
 @pytest.mark.parametrize("wiped", [False, True])

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from overlay.frames import ShowId, UserId
 from overlay.messages import PriceChanged
-from overlay.ports import Refusal
+from overlay.ports import PriceNow, Refusal
 from overlay.selling import EndFlash, FlashEnded, FlashStarted, FlashView, StartFlash
 from server.checkout.wiring import checkout
 from server.jobs.news import Publisher
@@ -33,6 +34,10 @@ async def run_out(world: World, variant: str) -> None:
         " WHERE variant_id = $1 AND over_at IS NULL",
         variant,
     )
+
+
+async def told(world: World) -> None:
+    await Publisher(OutboxStore(world.pool), "news", ways_news(world.ways)).run()
 
 
 async def refused(world: World, variant: str, quantity: int = 1, **more: Any) -> Refusal:
@@ -198,8 +203,14 @@ async def test_a_second_card_keeps_the_price_for_a_short_while(
 async def test_a_lower_usual_price_is_what_is_charged(world: World) -> None:
     variant = await world.variant(5)
     await start(world, variant)
-    await world.shopkeeper.set_price(world.shop_id, variant, 400, None)
-    await bought(world, variant, price=400)
+    for price in (600, 400):
+        await world.shopkeeper.set_price(world.shop_id, variant, price, None)
+        await bought(world, variant, price=price)
+    assert (await seeded(world)).flashes == {}
+    await told(world)
+    assert [event.price_minor for event in await heard(world, FlashEnded)] == [400]
+    await world.shopkeeper.set_price(world.shop_id, variant, 1000, None)
+    await bought(world, variant, price=1000)
 
 
 async def test_news_of_a_price_set_meanwhile_say_what_is_charged(world: World) -> None:
@@ -208,4 +219,8 @@ async def test_news_of_a_price_set_meanwhile_say_what_is_charged(world: World) -
     await world.shopkeeper.set_price(world.shop_id, variant, 900, None)
     (on_air,) = await world.stock.on_air([variant])
     assert (on_air.price_minor, on_air.compare_at_minor) == (600, 900)
+    await told(world)
+    assert [event.flash.was_minor for event in await heard(world, FlashStarted)] == [1000, 900]
+    now = await world.room_shop.set_price(ShowId(world.show_id), variant, 950, UserId(await world.person()))
+    assert now == PriceNow(600, 950)
     assert await heard(world, PriceChanged) == []

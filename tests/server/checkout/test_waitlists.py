@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from overlay.frames import ShowId
+from overlay.frames import UserId as RoomUserId
 from overlay.messages import PersonalFrame
 from overlay.ports import Refusal
 from overlay.selling import (
@@ -401,6 +403,13 @@ async def test_a_drop_is_for_everyone_before_it_is_for_a_line(world: World) -> N
     await restock(world, variant, 1)
     await world.ways.waitlists.serve()
     assert await places(world, early, late) == [PlaceState.OFFERED, PlaceState.WAITING]
+
+
+async def test_the_room_is_not_told_of_units_that_are_for_the_line(world: World) -> None:
+    variant = await sold_out(world)
+    await join(world, variant, await world.person())
+    staff = RoomUserId(await world.person())
+    assert await world.room_shop.set_stock(ShowId(world.show_id), variant, 2, staff) == 0
 
 
 async def test_who_starts_a_drop_says_how_long_its_offers_stand(world: World) -> None:

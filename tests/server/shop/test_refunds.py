@@ -171,9 +171,7 @@ def test_what_the_provider_shows_is_news_once() -> None:
     order = msgspec.structs.replace(order, refunds=[known])
     assert news_of(order, ours) is None
     assert news_of(order, replace(ours, gone=True)) == (News.RETURNED, known)
-    twice = Seen(
-        "re_3", "0", 500, gone=False
-    )  # under our name: it counts
+    twice = Seen("re_3", "0", 500, gone=False)  # under our name: it counts
     assert news_of(order, twice) == (News.MADE_THERE, None)
 
 
