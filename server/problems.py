@@ -166,6 +166,7 @@ KINDS: Mapping[str, ProblemKind] = {
     "not_cancellable": ProblemKind(409, "This order can't be cancelled any more", "Ask the shop."),
     "not_paid": ProblemKind(409, "The order is not paid", _RELOAD),
     "wrong_order_state": ProblemKind(409, "The order is not in a state that allows this", _RELOAD),
+    "nothing_owed": ProblemKind(409, "Nothing is owed for this order", _RELOAD),
     "refund_too_large": ProblemKind(
         409, "That is more than is left to refund", "Refund at most what is left."
     ),

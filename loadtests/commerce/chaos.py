@@ -3,7 +3,8 @@
 Each seed is a shop of its own: web, overlay, two workers, PostgreSQL, Valkey and the payment simulator under
 the real supervisor. While some 240 taps with confirmations, cancels, second cards and refunds are under way,
 every process and both stores are killed, the gate is wiped, the provider goes down, loses replies and
-webhooks. Then it is left alone, and once nothing is open any more an independent reader holds the books
+webhooks; money is given back in its dashboard, banks return refunds, and half-way all who have paid get their
+money back. Then it is left alone, and once nothing is open any more an independent reader holds the books
 against the provider's list and against what every tap was told. One more run, the control, charges with a
 fresh key at each attempt: that one must be found out. Ends with one line of JSON.
 """
@@ -30,7 +31,7 @@ import uvloop
 from loadtests.commerce import rig
 from loadtests.commerce.books import Violation, read_books
 from loadtests.commerce.chaos_actors import ACTORS, Stage
-from loadtests.commerce.chaos_client import Client
+from loadtests.commerce.chaos_client import Client, Provider
 from loadtests.commerce.chaos_faults import RATES, bring_on, set_faults
 from loadtests.commerce.rig import Rig, Role
 from loadtests.commerce.shop import BenchShop, add_variant, open_shop, scratch
@@ -43,6 +44,7 @@ BIDDERS = 10
 FAULTS_S = 20.0  # into the last taps
 UNITS = (80, 60, 40)  # of three variants: fewer than are wanted
 DRAIN_MOST_S = 30.0
+NOT_THERE = (OSError, TimeoutError, aiohttp.ClientError)
 PROCESSES = ("web", "overlay", "worker", "worker-2", "simulator")
 CARDS = (
     (("pm_card_visa", "pm_card_mastercard"), 60),
@@ -114,6 +116,7 @@ async def _chaos(shop_rig: Rig, shop: BenchShop, variants: list[str], seed: int)
             people,
             [client(staff_id, staff_cookie), *(client(u, cookies[u]) for u in shop.buyers[:BIDDERS])],
             client(staff_id, staff_cookie),
+            Provider(shop_rig, http),
             random.Random(seed),
             TAPS_EACH,
             WITHIN_S,
@@ -124,7 +127,7 @@ async def _chaos(shop_rig: Rig, shop: BenchShop, variants: list[str], seed: int)
             for actor in ACTORS:
                 tasks.create_task(actor(stage))
         await set_faults(shop_rig, seed=seed)
-        drain_s = await _drained(shop_rig, shop)
+        drain_s = await _drained(shop_rig, shop, stage.provider)
         await asyncio.gather(*(person.close() for person in people), return_exceptions=True)
         return await _judged(shop_rig, shop, stage, seed, happened, drain_s)
 
@@ -137,18 +140,21 @@ _OPEN = """
 SELECT (SELECT count(*) FROM orders WHERE state IN ('charging', 'action_needed'))
      + (SELECT count(*) FROM payment_attempts WHERE state IN ('ready', 'leased', 'unknown', 'action_needed'))
      + (SELECT count(*) FROM refunds WHERE state = 'queued')
+     + (SELECT count(*) FROM refund_runs WHERE done_at IS NULL)
      + (SELECT count(*) FROM auctions WHERE state NOT IN ('sold', 'unsold', 'cancelled'))
 """
 
 
-async def _drained(shop_rig: Rig, shop: BenchShop) -> float:
-    """Seconds until nothing is open and the gate agrees with the stock, or DRAIN_MOST_S."""
+async def _drained(shop_rig: Rig, shop: BenchShop, provider: Provider) -> float:
+    """Seconds until nothing is open, all that happened at the provider is known and the gate agrees with the
+    stock, or DRAIN_MOST_S."""
     began = time.monotonic()
     while time.monotonic() - began < DRAIN_MOST_S:
         try:
-            if not await _open_things(shop_rig) and not await gate_violations(shop_rig, shop):
+            open_things = await _open_things(shop_rig) or await _unknown_refunds(shop_rig, provider)
+            if not open_things and not await gate_violations(shop_rig, shop):
                 break
-        except (OSError, asyncpg.PostgresError, TimeoutError, redis.RedisError, GateDown):
+        except (*NOT_THERE, asyncpg.PostgresError, redis.RedisError, GateDown):
             pass  # a store that is starting again
         await asyncio.sleep(0.1)
     return time.monotonic() - began
@@ -160,6 +166,22 @@ async def _open_things(shop_rig: Rig) -> int:
         return int(await connection.fetchval(_OPEN))
     finally:
         await connection.close(timeout=5)
+
+
+async def _unknown_refunds(shop_rig: Rig, provider: Provider) -> int:
+    """Refunds of which the shop doesn't know as yet that they were made, or returned."""
+    theirs = {
+        (refund["id"], "done" if refund["status"] == "succeeded" else "returned")
+        for intent in await provider.payments()
+        for refund in intent["refunds"]
+    }
+    connection = await asyncpg.connect(shop_rig.database_url, timeout=5)
+    try:
+        rows = await connection.fetch("SELECT refund_ref, state FROM refunds WHERE refund_ref IS NOT NULL")
+    finally:
+        await connection.close(timeout=5)
+    known = {tuple(row) for row in rows}
+    return len({one for one in theirs - known if one[1] == "done" or (one[0], "done") in known})
 
 
 async def gate_violations(shop_rig: Rig, shop: BenchShop) -> list[Violation]:

@@ -14,8 +14,10 @@ from typing import Any
 from uuid import uuid4
 
 from loadtests.commerce.books import Told
-from loadtests.commerce.chaos_client import GIVE_UP_S, Answer, Client, NotAnswered
+from loadtests.commerce.chaos_client import GIVE_UP_S, Answer, Client, NotAnswered, Provider
 from loadtests.commerce.shop import BenchShop
+
+PROVIDER_ACTS = 14
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Stage:
     buyers: list[Client]
     bidders: list[Client]
     staff: Client
+    provider: Provider
     random: random.Random
     taps_each: int
     within_s: float
@@ -187,4 +190,35 @@ async def _bid(stage: Stage, person: Client, auction_id: str) -> None:
         await asyncio.sleep(stage.random.uniform(0.2, 0.8))
 
 
-ACTORS: list[Actor] = [buyers, stock_counter, auction]
+async def provider_side(stage: Stage) -> None:
+    """Somebody gives money back in the provider's dashboard, and banks send refunds back."""
+    for _ in range(PROVIDER_ACTS):
+        await asyncio.sleep(2 * stage.within_s / PROVIDER_ACTS * stage.random.random())
+        intents = await stage.provider.payments()
+        paid = [one for one in intents if one["amount_received"] > _given(one)]
+        given = [r["id"] for one in intents for r in one["refunds"] if r["status"] == "succeeded"]
+        if given and stage.random.random() < 0.4:
+            await stage.provider.act("/_bank/returns", refund=stage.random.choice(given))
+            stage.did["refund returned"] += 1
+        elif paid:
+            one = stage.random.choice(paid)
+            amount = stage.random.randint(1, one["amount_received"] - _given(one))
+            await stage.provider.act("/_dashboard/refunds", payment_intent=one["id"], amount=str(amount))
+            stage.did["dashboard refund"] += 1
+
+
+def _given(intent: dict[str, Any]) -> int:
+    return sum(refund["amount"] for refund in intent["refunds"] if refund["status"] != "failed")
+
+
+async def recall(stage: Stage) -> None:
+    """In the middle of it all, everybody who has paid gets the money back."""
+    await asyncio.sleep(stage.within_s * stage.random.uniform(0.4, 0.6))
+    body = {"id": str(uuid4()), "show_id": stage.shop.show_id, "reason": "recall", "restock": True}
+    run = await stage.staff.ask("POST", "/api/staff/refund-runs", body, within_s=GIVE_UP_S)
+    if "id" not in run:
+        stage.unanswered.append("recall")
+    stage.did["recall"] += 1
+
+
+ACTORS: list[Actor] = [buyers, stock_counter, auction, provider_side, recall]

@@ -174,3 +174,21 @@ class Client:
                     return
             except GONE:
                 await asyncio.sleep(0.2)
+
+
+class Provider:
+    """The payment provider from its inside: what it has, and what happens there without the shop."""
+
+    def __init__(self, rig: Rig, http: aiohttp.ClientSession) -> None:
+        self._base, self._http = rig.url("simulator"), http
+        self._headers = {"Authorization": f"Bearer {rig.secret_key}"}
+
+    async def payments(self) -> list[dict[str, Any]]:
+        async with self._http.get(self._base + "/v1/_audit", headers=self._headers) as answer:
+            found: list[dict[str, Any]] = (await answer.json())["payment_intents"]
+            return found
+
+    async def act(self, path: str, **form: str) -> None:
+        """What is not possible any more (refunded by the shop meanwhile) is refused, and that is fine."""
+        async with self._http.post(self._base + path, data=form, headers=self._headers) as answer:
+            await answer.read()

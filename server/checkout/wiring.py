@@ -17,6 +17,7 @@ from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
 from server.checkout.metrics import CheckoutMetrics
 from server.checkout.ports import Gateway
+from server.checkout.refund_runs import RefundRuns
 from server.checkout.refunds import RefundBook
 from server.checkout.room_shop import RoomShop
 from server.checkout.selling import Selling
@@ -29,6 +30,7 @@ from server.store.orders import OrderStore
 from server.store.payments import PaymentStore
 from server.store.placing import OrderWriter
 from server.store.pool import Pool
+from server.store.refund_runs import RunStore
 from server.store.refunds import RefundStore
 from server.store.stock import StockStore
 
@@ -51,6 +53,7 @@ class Checkout:
     settler: Settler
     refunds: RefundStore
     refund_book: RefundBook
+    refund_runs: RefundRuns
     charger: Charger
     queue: ChargeQueue
     tap: Tap
@@ -109,6 +112,7 @@ def checkout(
         settler=settler,
         refunds=refunds,
         refund_book=RefundBook(orders, refunds, gateway, settler, gate),
+        refund_runs=RefundRuns(RunStore(pool, lease_s=lease_s), orders, selling),
         charger=charger,
         queue=queue,
         tap=tap,

@@ -29,6 +29,7 @@ from server.store.verify import Report
 TOLD_KEPT_S = 24 * 3600.0
 NEWS_TICK_S = 0.05
 HOURS_S = 3 * 3600.0
+SWEEP_S = 60.0
 
 
 def checkout_jobs(
@@ -43,6 +44,7 @@ def checkout_jobs(
     verify: Callable[[], Awaitable[Report]] | None = None,
     wall_clock: Callable[[], float] = time.time,
     refund_proof_s: float = PROOF_S,
+    sweep_s: float = SWEEP_S,
 ) -> list[Job]:
     """`mail` (jobs.news.OrderMail's) is published apart, since post is slow; `other_news` are further kinds
     of the outbox. Without `log` no show is archived, without `events` no lost webhook is looked for, without
@@ -59,6 +61,7 @@ def checkout_jobs(
         Job("deadlines", ActionDeadlines(payments, orders, checkout.buyer).run, 1.0),
         Job("webhooks", WebhookInbox(payments, gateway, checkout.settler, book).run, 0.25),
         Job("refunds", Refunds(checkout.refunds, book, gateway, proof_s=refund_proof_s).run, 0.5),
+        Job("refund_runs", checkout.refund_runs.run, 1.0),
         Job("gates", GateMender(checkout.pool, checkout.stock, checkout.gatekeeper).run, 2.0, eager=False),
         Job("told", partial(outbox.prune, TOLD_KEPT_S), 300.0),
         *ways_jobs(checkout.ways),
@@ -70,7 +73,8 @@ def checkout_jobs(
     if log:
         jobs.append(Job("archive", Archive(checkout.pool, log).run, 2.0, eager=False))
     if events:
-        jobs.append(Job("sweep", EventSweep(payments, JobMarks(checkout.pool), events, wall_clock).run, 60.0))
+        sweep = EventSweep(payments, JobMarks(checkout.pool), events, wall_clock)
+        jobs.append(Job("sweep", sweep.run, sweep_s))
     return [*jobs, *_daily(checkout, provider, verify, wall_clock)]
 
 

@@ -83,8 +83,9 @@ class HistoryEntry(View, frozen=True):
 
 
 class Order(View, frozen=True):
-    """`client_secret` is there in state `action_needed`, for the buyer alone. `auction_id`: it was won there;
-    once its payment has failed, the unit is the next bidder's."""
+    """`owed_minor`: what a refund was to give back and did not. `client_secret` is there in state
+    `action_needed`, for the buyer alone. `auction_id`: it was won there; once its payment has failed, the
+    unit is the next bidder's."""
 
     id: str
     number: int
@@ -97,6 +98,7 @@ class Order(View, frozen=True):
     tax_minor: int
     total_minor: int
     refunded_minor: int
+    owed_minor: int
     lines: tuple[LineView, ...]
     address: AddressView
     card: CardView | None

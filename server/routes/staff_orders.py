@@ -23,9 +23,16 @@ OrderState = Literal["charging", "action_needed", "paid", "declined", "cancelled
 
 
 class StaffOrderQuery(View, frozen=True):
+    """`owed`: only orders whose buyers have not got what they were to get back."""
+
     state: OrderState | None = None
+    owed: bool = False
     q: Search = ""
     cursor: OrderNumber | None = None
+
+
+class OwedPaid(Body, frozen=True):
+    how: Line
 
 
 class Refund(Body, frozen=True):
@@ -41,7 +48,9 @@ class Refund(Body, frozen=True):
 async def list_orders(call: Call, query: StaffOrderQuery) -> Orders:
     shop = await the_shop(call)
     async with transaction(call.deps.pool) as db:
-        rows = await store.orders_of_shop(db, shop.id, query.state, query.q.strip(), query.cursor)
+        rows = await store.orders_of_shop(
+            db, shop.id, query.state, query.q.strip(), query.cursor, owed=query.owed
+        )
     return page(rows, for_buyer=False)
 
 
@@ -71,6 +80,12 @@ async def refund(call: Call, body: Refund) -> Order:
         restock=body.restock,
     )
     await _audit(call, "refund", {"amount_minor": body.amount_minor, "reason": body.reason})
+    return await order(call)
+
+
+async def owed_paid(call: Call, body: OwedPaid) -> Order:
+    await call.deps.shopkeeper.owed_paid(OrderId(call.path("id")), body.how.strip(), call.person.user_id)
+    await _audit(call, "owed_paid", {"how": body.how})
     return await order(call)
 
 
@@ -115,5 +130,13 @@ OPERATIONS = (
         "Give money back, in part or in full; carried out in the background",
         staff(Action.REFUND),
         errors=("no_such_order", "not_paid", "refund_too_large"),
+    ),
+    Operation(
+        "POST",
+        _ORDER + "/owed-paid",
+        owed_paid,
+        "Say that what a failed refund left owing was paid in another way",
+        staff(Action.REFUND),
+        errors=("no_such_order", "nothing_owed"),
     ),
 )

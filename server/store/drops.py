@@ -20,7 +20,8 @@ _ROWS = f"""
 SELECT d.id::text, d.variant_id::text, d.state, (extract(epoch FROM d.opens_at) * 1000)::bigint AS opens_ms,
        d.units, d.shop_id::text, v.product_id::text, d.version, d.available_before, s.available,
        (SELECT count(*) FROM waitlist w WHERE w.variant_id = v.id AND w.state = 'waiting')::int AS waiting,
-       d.show_id::text, d.over_at IS NOT NULL AS over, d.over_key, s.version AS stock_version, {SHOWS_OF_V} AS show_ids,
+       d.show_id::text, d.over_at IS NOT NULL AS over, d.over_key, s.version AS stock_version,
+       {SHOWS_OF_V} AS show_ids,
        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
 FROM drops d JOIN variants v ON v.id = d.variant_id JOIN stock s ON s.variant_id = v.id
 """

@@ -43,6 +43,7 @@ class OrderRow(Struct, frozen=True):
     tax_minor: int
     total_minor: int
     refunded_minor: int
+    owed_minor: int
     address: dict[str, Any]
     card_brand: str | None
     card_last4: str | None
@@ -59,9 +60,8 @@ class OrderRow(Struct, frozen=True):
 _ORDER = """
     SELECT o.id, o.user_id, u.display_name AS buyer_name, u.email AS buyer_email, o.number, o.state,
            o.show_id, o.auction_id, o.currency, o.subtotal_minor, o.shipping_minor, o.tax_minor,
-           o.total_minor,
-           o.refunded_minor, o.address, c.brand AS card_brand, c.last4 AS card_last4, o.failure_code,
-           o.failure_message,
+           o.total_minor, o.refunded_minor, o.owed_minor, o.address, c.brand AS card_brand,
+           c.last4 AS card_last4, o.failure_code, o.failure_message,
            CASE WHEN o.state = 'action_needed' THEN (
                SELECT a.client_secret FROM payment_attempts a WHERE a.order_id = o.id
                ORDER BY a.attempt DESC LIMIT 1) END AS client_secret,
@@ -120,7 +120,14 @@ async def orders_of_user(
 
 
 async def orders_of_shop(
-    db: Connection, shop_id: str, state: str | None, q: str, before: int | None, limit: int = PAGE
+    db: Connection,
+    shop_id: str,
+    state: str | None,
+    q: str,
+    before: int | None,
+    limit: int = PAGE,
+    *,
+    owed: bool = False,
 ) -> list[OrderRow]:
     """A shop's orders; `q` is an order number, or part of the buyer's name or e-mail."""
     records = await db.fetch(
@@ -129,6 +136,7 @@ async def orders_of_shop(
         WHERE o.shop_id = $1 AND ($3::bigint IS NULL OR o.number < $3) AND ($4::text IS NULL OR o.state = $4)
           AND ($5 = '' OR o.number::text = ltrim($5, '#') OR strpos(u.email, lower($5)) > 0
                OR strpos(lower(u.display_name), lower($5)) > 0)
+          AND (o.owed_minor > 0 OR NOT $6)
         {_NEWEST}
         """,
         shop_id,
@@ -136,6 +144,7 @@ async def orders_of_shop(
         before,
         state,
         q,
+        owed,
     )
     return await _whole(db, [plain(record) for record in records])
 

@@ -157,6 +157,16 @@ async def set_show_state(
     return True
 
 
+async def cancel_show(db: Connection, show_id: str, now: datetime) -> None:
+    """End a show in whatever state it is, for good, as cancelled. Audited by who calls; twice is once."""
+    await db.execute(
+        "UPDATE shows SET state = 'ended', ended_at = coalesce(ended_at, $2),"
+        " cancelled_at = coalesce(cancelled_at, $2) WHERE id = $1",
+        show_id,
+        now,
+    )
+
+
 async def set_pinned(db: Connection, show_id: str, product_id: str | None, now: datetime) -> None:
     """Remember what is pinned, and when a product was first shown."""
     await db.execute("UPDATE shows SET pinned_product = $2 WHERE id = $1", show_id, product_id)
