@@ -61,20 +61,12 @@ async def config(call: Call) -> Config:
         ),
         overlay_url=settings.overlay_public_url,
         demo=settings.demo,
-        ice_servers=tuple(IceServer(s.urls, s.username, s.credential) for s in settings.ice_servers),
+        ice_servers=tuple(map(IceServer.of, settings.ice_servers)),
     )
 
 
 def shop_view(shop: staff.Shop) -> ShopView:
-    return ShopView(
-        id=shop.id,
-        name=shop.name,
-        slug=shop.slug,
-        currency=shop.currency,
-        country=shop.country,
-        tax_rate_bp=shop.tax_rate_bp,
-        flat_shipping_minor=shop.flat_shipping_minor,
-    )
+    return ShopView.of(shop)
 
 
 OPERATIONS = (

@@ -60,7 +60,7 @@ class Addresses(View, frozen=True):
 async def list_addresses(call: Call) -> Addresses:
     async with transaction(call.deps.pool) as db:
         found = await store.addresses_of(db, call.person.user_id)
-    return Addresses(tuple(_view(address) for address in found))
+    return Addresses(tuple(map(Address.of, found)))
 
 
 async def add(call: Call, body: NewAddress) -> Reply:
@@ -68,7 +68,7 @@ async def add(call: Call, body: NewAddress) -> Reply:
         made = await store.add_address(db, call.person.user_id, _fields(body))
     if made is None:
         raise Problem("too_many", f"{store.MOST} addresses are kept.")
-    return Reply(_view(made), 201)
+    return Reply(Address.of(made), 201)
 
 
 async def change(call: Call, body: ChangeAddress) -> Address:
@@ -76,7 +76,7 @@ async def change(call: Call, body: ChangeAddress) -> Address:
         changed = await store.change_address(db, call.person.user_id, call.path("id"), _fields(body))
     if changed is None:
         raise Problem("no_such_address")
-    return _view(changed)
+    return Address.of(changed)
 
 
 async def remove(call: Call) -> None:
@@ -92,10 +92,6 @@ def _fields(body: NewAddress | ChangeAddress) -> dict[str, Any]:
         for name, value in given.items()
         if value is not UNSET
     }
-
-
-def _view(row: store.Address) -> Address:
-    return Address(**{name: getattr(row, name) for name in row.__struct_fields__})
 
 
 _PATH = "/api/me/addresses"

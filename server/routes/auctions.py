@@ -129,17 +129,7 @@ async def of_show(call: Call) -> StaffAuctions:
 
 
 def _for_staff(row: AuctionRow, view: AuctionView) -> StaffAuction:
-    return StaffAuction(
-        auction=view,
-        reserve_minor=row.reserve_minor,
-        offers=tuple(
-            OfferView(o.n, o.alias, o.price_minor, o.on_session, o.order_id, o.order_state, o.failure)
-            for o in row.offers
-        ),
-        announced_at=row.created_at,
-        opened_at=row.opened_at,
-        ended_at=row.ended_at,
-    )
+    return StaffAuction.of(row, auction=view, announced_at=row.created_at)
 
 
 _SEEING = ("no_such_auction", "no_such_show", "pass_needed")

@@ -53,7 +53,7 @@ class CardSetup(View, frozen=True):
 async def list_cards(call: Call) -> Cards:
     async with transaction(call.deps.pool) as db:
         found = await store.cards_of(db, call.person.user_id)
-    return Cards(tuple(_view(card) for card in found))
+    return Cards(tuple(map(Card.of, found)))
 
 
 async def set_up(call: Call) -> CardSetup:
@@ -118,7 +118,7 @@ async def save(call: Call, body: SaveCard) -> Reply:
         )
     if card is None:
         raise Problem("card_refused", "This card was removed before.")
-    return Reply(_view(card), 201)
+    return Reply(Card.of(card), 201)
 
 
 async def prefer(call: Call, body: PreferCard) -> Card:
@@ -129,7 +129,7 @@ async def prefer(call: Call, body: PreferCard) -> Card:
         card = await store.card(db, call.person.user_id, call.path("id"))
     if card is None:
         raise Problem("no_such_card")
-    return _view(card)
+    return Card.of(card)
 
 
 async def remove(call: Call) -> None:
@@ -141,10 +141,6 @@ async def remove(call: Call) -> None:
         await call.deps.cards.detach(ref)
     except PaymentError as error:  # nobody can charge it from here any more
         _log.warning("card_not_detached", error=error.code)
-
-
-def _view(row: store.Card) -> Card:
-    return Card(row.id, row.brand, row.last4, row.exp_month, row.exp_year, row.is_default)
 
 
 _PATH = "/api/me/cards"

@@ -123,10 +123,9 @@ class OrderQuery(View, frozen=True):
 
 
 def order_view(row: store.OrderRow, *, for_buyer: bool) -> Order:
-    kept = {name: getattr(row, name) for name in row.__struct_fields__ if name in _SAME}
     code = failure_code(row.failure_code) if for_buyer else row.failure_code
-    return Order(
-        **kept,
+    return Order.of(
+        row,
         lines=tuple(_line(line) for line in row.lines),
         address=msgspec.convert({k: v or "" for k, v in row.address.items()}, AddressView, strict=False),
         card=CardView(row.card_brand, row.card_last4) if row.card_brand and row.card_last4 else None,
@@ -139,26 +138,8 @@ def order_view(row: store.OrderRow, *, for_buyer: bool) -> Order:
     )
 
 
-_SAME = frozenset(Order.__struct_fields__) - {
-    "lines",
-    "address",
-    "card",
-    "failure_code",
-    "failure_message",
-    "client_secret",
-    "history",
-}
-
-
 def _line(line: store.OrderLine) -> LineView:
-    return LineView(
-        line.variant_id,
-        line.title,
-        line.variant_title,
-        line.quantity,
-        line.unit_price_minor,
-        image_url(line.image_id, 320) if line.image_id else None,
-    )
+    return LineView.of(line, image_url=image_url(line.image_id, 320) if line.image_id else None)
 
 
 def _spoken(detail: dict[str, object], *, for_buyer: bool) -> str:

@@ -94,7 +94,7 @@ async def verify(call: Call, body: Verify) -> Me:
     if user is None:
         raise Problem("bad_token")
     roles = call.visitor.roles if call.visitor and call.visitor.user_id == user_id else ()
-    return Me(user.id, user.email, user.display_name, True, user.show_first_name, roles)
+    return Me.of(user, email_verified=True, roles=roles)
 
 
 async def resend(call: Call) -> Reply:
@@ -121,8 +121,7 @@ async def change_me(call: Call, body: ChangeMe) -> Me:
         await people.rename(db, call.person.user_id, name, body.show_first_name)
         user = await people.user_by_id(db, call.person.user_id)
     assert user is not None
-    verified = user.email_verified_at is not None
-    return Me(user.id, user.email, user.display_name, verified, user.show_first_name, call.person.roles)
+    return Me.of(user, email_verified=user.email_verified_at is not None, roles=call.person.roles)
 
 
 async def change_password(call: Call, body: ChangePassword) -> None:
@@ -133,9 +132,7 @@ async def sessions(call: Call) -> Sessions:
     async with transaction(call.deps.pool) as db:
         found = await people.sessions_of(db, call.person.user_id, call.deps.clock())
     mine = call.person.session_id
-    return Sessions(
-        tuple(SessionView(s.id, s.user_agent, s.created_at, s.seen_at, s.id == mine) for s in found)
-    )
+    return Sessions(tuple(SessionView.of(session, current=session.id == mine) for session in found))
 
 
 async def end_session(call: Call) -> Reply:

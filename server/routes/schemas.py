@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 import msgspec
@@ -49,6 +49,12 @@ def _plain(value: Any) -> Any:
 class View(Struct, frozen=True):
     """A response body."""
 
+    @classmethod
+    def of(cls, row: object, **own: Any) -> Self:
+        """With the row's fields of the same names; `own` are those that it has not, or has otherwise."""
+        same = {name: getattr(row, name) for name in cls.__struct_fields__ if name not in own}
+        return msgspec.convert({**same, **own}, cls, from_attributes=True)
+
 
 class Me(View, frozen=True):
     id: str
@@ -60,14 +66,7 @@ class Me(View, frozen=True):
 
 
 def me(person: Person) -> Me:
-    return Me(
-        id=person.user_id,
-        email=person.email,
-        display_name=person.display_name,
-        email_verified=person.email_verified_at is not None,
-        show_first_name=person.show_first_name,
-        roles=person.roles,
-    )
+    return Me.of(person, id=person.user_id, email_verified=person.email_verified_at is not None)
 
 
 class Image(View, frozen=True):
@@ -138,31 +137,11 @@ def image_url(image_id: str, width: int = 640) -> str:
 
 
 def variant_view(row: catalogue.Variant) -> Variant:
-    return Variant(
-        row.id,
-        row.title,
-        row.sku,
-        row.price_minor,
-        row.compare_at_minor,
-        row.buyer_limit,
-        row.available,
-        flash=msgspec.convert(row.flash, Flash, from_attributes=True) if row.flash else None,
-        drop=msgspec.convert(row.drop, Drop, from_attributes=True) if row.drop else None,
-    )
+    return Variant.of(row)
 
 
 def product_view(row: catalogue.Product) -> Product:
-    return Product(
-        id=row.id,
-        handle=row.handle,
-        title=row.title,
-        description=row.description,
-        vendor=row.vendor,
-        tags=row.tags,
-        state=row.state,
-        images=tuple(Image(i.id, image_url(i.id), i.alt, i.width, i.height) for i in row.images),
-        variants=tuple(variant_view(variant) for variant in row.variants),
-    )
+    return Product.of(row, images=tuple(Image.of(image, url=image_url(image.id)) for image in row.images))
 
 
 class ShowCard(View, frozen=True):
@@ -184,17 +163,9 @@ class ShowCard(View, frozen=True):
 
 def show_card(row: ShowRow, picture: Picture | None) -> ShowCard:
     seen = picture or Picture()
-    return ShowCard(
-        id=row.id,
-        title=row.title,
-        description=row.description,
-        state=row.state,
-        visibility=row.visibility,
-        starts_at=row.starts_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
+    return ShowCard.of(
+        row,
         cover_url=image_url(row.cover_image_id, 1280) if row.cover_image_id else None,
-        host_name=row.host_name,
         viewers=seen.viewers,
         picture=str(seen.state),
     )

@@ -97,8 +97,8 @@ def show_view(call: Call, found: Show, items: tuple[Item, ...], card: ShowCard) 
     host = bool(call.visitor) and may_for_show(
         roles, Action.PUBLISH, user_id=call.person.user_id, host_id=found.host_id
     )
-    return ShowView(
-        **{name: getattr(card, name) for name in card.__struct_fields__},
+    return ShowView.of(
+        card,
         playback_id=found.playback_id,
         whep_url=f"/whep/{found.playback_id}",
         items=items,

@@ -50,18 +50,12 @@ class Places(View, frozen=True):
 
 def _place(row: PlaceRow) -> Place:
     seen = view(row)
-    return Place(
-        variant_id=seen.variant_id,
-        state=seen.state.value,
-        quantity=seen.quantity,
+    return Place.of(
+        seen,
         product=WaitedFor(
             row.handle, row.product_title, image_url(row.image_id, 320) if row.image_id else None
         ),
         variant_title=row.variant_title,
-        position=seen.position,
-        offer_id=seen.offer_id,
-        offer_ends_ms=seen.offer_ends_ms,
-        unit_price_minor=seen.unit_price_minor,
         show_id=row.show_id,
     )
 
