@@ -63,6 +63,13 @@ class Paying:
         )
         return card_id
 
+    async def bought(self, card: str, variant: str = "") -> Any:
+        """The wish of somebody with such a card who tapped, and has a first answer."""
+        wish = self.world.wish(await self.person(card), (variant or await self.world.variant(1), 1))
+        await self.checkout.tap.buy(wish)
+        await self.checkout.queue.idle()
+        return wish
+
     async def bank_says(self, outcome: str, view: Any) -> None:
         intent = view.client_secret.split("_secret")[0]
         form = {"client_secret": view.client_secret, "outcome": outcome, "key": PUBLISHABLE}

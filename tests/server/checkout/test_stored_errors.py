@@ -234,9 +234,7 @@ async def test_through_stripe_nothing_sticks(paying: Paying) -> None:
 @pytest.mark.parametrize("fault", ["server_error", "server_error_after"])
 async def test_refunds_through_stripe_go_back_once(paying: Paying, fault: str) -> None:
     world, shop = paying.world, paying.checkout
-    wish = world.wish(await paying.person("pm_card_visa"), (await world.variant(1), 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_visa")
     await shop.shopkeeper.refund(wish.order_id, 600, "late", wish.user_id)
     await paying.faults(once={fault: 1}, only=["/v1/refunds"])
     refunds = Refunds(shop.refunds, shop.refund_book, paying.gateway, proof_s=0)
@@ -249,11 +247,9 @@ async def test_refunds_through_stripe_go_back_once(paying: Paying, fault: str) -
 
 
 async def test_a_cancel_is_not_held_up_by_a_stored_error(paying: Paying) -> None:
-    world, shop = paying.world, paying.checkout
+    world = paying.world
     variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_authenticationRequired"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_authenticationRequired", variant)
     await paying.faults(once={"server_error": 1}, only=CHARGES)
     await paying.recover()  # past the deadline: the first cancel fails
     assert await world.state(wish.order_id) == "cancelled"

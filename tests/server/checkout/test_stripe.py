@@ -39,9 +39,7 @@ async def test_paid_declined_and_confirmed(paying: Paying) -> None:
 async def test_the_bank_says_no_and_the_unit_comes_back(paying: Paying) -> None:
     world, shop = paying.world, paying.checkout
     variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_authenticationRequired"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_authenticationRequired", variant)
     await paying.bank_says("refuse", await shop.tap.buy(wish))
     view = await shop.buyer.authenticated(wish.order_id, wish.user_id)
     assert (view.state, view.code) == ("declined", "payment_intent_authentication_failure")
@@ -52,9 +50,7 @@ async def test_after_the_bank_said_no_the_page_can_pay_no_more(paying: Paying) -
     """The page still has the client secret; the unit is somebody else's by now."""
     world, shop = paying.world, paying.checkout
     variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_authenticationRequired"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_authenticationRequired", variant)
     view = await shop.tap.buy(wish)
     await paying.bank_says("refuse", view)
     await paying.faults(seed=3, server_error=1.0)
@@ -67,18 +63,13 @@ async def test_after_the_bank_said_no_the_page_can_pay_no_more(paying: Paying) -
     assert [intent["status"] for intent in await paying.audit()] == ["canceled"]
     with pytest.raises(httpx.HTTPStatusError):
         await paying.confirm_in_page(view, "pm_card_visa")
-    other = world.wish(await paying.person("pm_card_visa"), (variant, 1))
-    await shop.tap.buy(other)
-    await shop.queue.idle()
+    other = await paying.bought("pm_card_visa", variant)
     assert await world.state(other.order_id) == "paid"
 
 
 async def test_a_death_after_the_cancelling_is_still_a_decline(paying: Paying) -> None:
     world, shop = paying.world, paying.checkout
-    variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_authenticationRequired"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_authenticationRequired")
     view = await shop.tap.buy(wish)
     await paying.bank_says("refuse", view)
     intent = view.client_secret.split("_secret")[0]
@@ -112,11 +103,9 @@ async def test_confirming_races_with_calling_off(paying: Paying) -> None:
 
 
 async def test_nobody_confirms_and_the_unit_comes_back(paying: Paying) -> None:
-    world, shop = paying.world, paying.checkout
+    world = paying.world
     variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_authenticationRequired"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_authenticationRequired", variant)
     await asyncio.sleep(0.2)
     await paying.recover()
     assert await world.state(wish.order_id) == "cancelled"
@@ -141,10 +130,7 @@ async def test_lost_replies_and_refused_turns_charge_once(paying: Paying) -> Non
 
 async def test_money_goes_back_through_stripe(paying: Paying) -> None:
     world, shop = paying.world, paying.checkout
-    variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_visa"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_visa")
     await shop.shopkeeper.refund(wish.order_id, 490, "shipping", wish.user_id)
     await shop.shopkeeper.refund(wish.order_id, 1_000, "the rest", wish.user_id)
     await paying.worker.once()
@@ -154,15 +140,12 @@ async def test_money_goes_back_through_stripe(paying: Paying) -> None:
 async def test_a_saved_card_that_has_expired_and_then_another(paying: Paying) -> None:
     world, shop = paying.world, paying.checkout
     variant = await world.variant(1)
-    ada = await paying.person("pm_sim_savedExpiredCard")
-    wish = world.wish(ada, (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_sim_savedExpiredCard", variant)
     view = await shop.tap.buy(wish)
     assert (view.state, view.code) == ("declined", "expired_card")
     assert await world.stock_of(variant) == (1, 0, 0)
-    other = await paying.another_card(ada, "pm_card_visa")
-    await shop.buyer.retry(wish.order_id, ada, other)
+    other = await paying.another_card(wish.user_id, "pm_card_visa")
+    await shop.buyer.retry(wish.order_id, wish.user_id, other)
     await shop.queue.idle()
     assert await world.state(wish.order_id) == "paid"
     assert [i["status"] for i in await paying.audit()].count("succeeded") == 1
@@ -172,10 +155,7 @@ async def test_a_refund_that_the_bank_sends_back_is_told_once(
     paying: Paying, caplog: pytest.LogCaptureFixture
 ) -> None:
     world, shop = paying.world, paying.checkout
-    variant = await world.variant(1)
-    wish = world.wish(await paying.person("pm_card_refundFail"), (variant, 1))
-    await shop.tap.buy(wish)
-    await shop.queue.idle()
+    wish = await paying.bought("pm_card_refundFail")
     await shop.shopkeeper.refund(wish.order_id, 490, "late", wish.user_id)
     await JobMarks(world.pool).note("sweep", datetime.now(UTC))
     for _ in range(3):  # the refund, the sweep that finds its failure, the inbox

@@ -56,6 +56,16 @@ async def places(world: World, *users: str) -> list[PlaceState]:
     return [PlaceState(rows[0].state.value) for rows in found]
 
 
+async def offered(world: World, *line: str, units: int = 1, limit: int = 0) -> str:
+    """A variant that was sold out; units came back, and the first in line were offered them."""
+    variant = await sold_out(world, limit=limit)
+    for person in line:
+        await join(world, variant, person)
+    await restock(world, variant, units)
+    await world.ways.waitlists.serve()
+    return variant
+
+
 async def offer(world: World, user: str) -> Any:
     (row, *_) = await world.ways.waitlists.of_user(user)
     assert row.state == "offered"
@@ -129,11 +139,8 @@ async def test_units_that_come_back_are_for_the_line_and_not_for_the_crowd(world
 
 
 async def test_an_offer_is_bought_once_whatever_is_tapped(world: World) -> None:
-    variant = await sold_out(world)
     ada, bob = await world.person(), await world.person()
-    await join(world, variant, ada)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada)
     first, second = await wish_for(world, ada, variant), await wish_for(world, ada, variant)
     stolen = world.wish(UserId(bob), (variant, 1), offer_id=first.offer_id)
     assert await code_of(world.tap.buy(stolen)) == "offer_over"
@@ -154,11 +161,8 @@ async def test_an_offer_is_bought_once_whatever_is_tapped(world: World) -> None:
 
 
 async def test_an_order_by_an_offer_is_answered_again_after_the_offer_is_gone(world: World) -> None:
-    variant = await sold_out(world)
     ada = await world.person()
-    await join(world, variant, ada)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada)
     wish = await wish_for(world, ada, variant)
     await world.tap.buy(wish)
     await world.queue.idle()
@@ -166,12 +170,8 @@ async def test_an_order_by_an_offer_is_answered_again_after_the_offer_is_gone(wo
 
 
 async def test_an_offer_that_runs_out_goes_to_the_next_once(world: World) -> None:
-    variant = await sold_out(world)
     ada, bob = await world.person(), await world.person()
-    await join(world, variant, ada)
-    await join(world, variant, bob)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada, bob)
     wish = await wish_for(world, ada, variant)
     await run_out(world, variant)
     assert await code_of(world.tap.buy(wish)) == "offer_over"
@@ -186,12 +186,8 @@ async def test_an_offer_that_runs_out_goes_to_the_next_once(world: World) -> Non
 
 
 async def test_an_offer_turned_down_goes_to_the_next_and_at_last_to_everyone(world: World) -> None:
-    variant = await sold_out(world)
     ada, bob = await world.person(), await world.person()
-    await join(world, variant, ada)
-    await join(world, variant, bob)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada, bob)
     left = await send(world, ada, LeaveWaitlist, variant_id=variant)
     assert left.place is not None
     assert left.place.state is PlaceState.LEFT
@@ -268,23 +264,16 @@ async def test_the_buyer_limit_is_asked_again_when_units_are_offered(world: Worl
 
 
 async def test_an_order_by_offer_counts_for_the_buyer_limit_at_the_gate(world: World) -> None:
-    variant = await sold_out(world, limit=1)
     ada = await world.person()
-    await join(world, variant, ada)
-    await restock(world, variant, 2)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada, units=2, limit=1)
     await world.tap.buy(await wish_for(world, ada, variant))
     await world.gatekeeper.mend(world.shop_id)
     assert await code_of(bought(world, variant, price=1000, user=ada)) == "buyer_limit"
 
 
 async def test_an_offer_survives_a_wiped_gate_and_a_declined_card_frees_its_units(world: World) -> None:
-    variant = await sold_out(world)
     ada, bob = await world.person("declined"), await world.person()
-    await join(world, variant, ada)
-    await join(world, variant, bob)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada, bob)
     await world.redis.flushdb()
     await world.tap.buy(await wish_for(world, ada, variant))
     await world.queue.idle()
@@ -314,11 +303,8 @@ async def test_people_are_told_of_their_places(world: World) -> None:
 
 
 async def test_a_worker_finishes_what_a_process_that_died_began_by_an_offer(world: World) -> None:
-    variant = await sold_out(world)
     ada = await world.person()
-    await join(world, variant, ada)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada)
     wish = await wish_for(world, ada, variant)
     assert isinstance(await world.writer.place(wish), Placed)  # and then it is gone
     await world.pool.execute("UPDATE payment_attempts SET lease_until = now() - interval '1 s'")
@@ -351,11 +337,8 @@ async def test_units_set_aside_by_a_worker_that_died_are_offered_all_the_same(
 
 
 async def test_who_is_offered_something_gets_a_mail_unless_it_is_over(world: World) -> None:
-    variant = await sold_out(world)
     ada = await world.person()
-    await join(world, variant, ada)
-    await restock(world, variant, 1)
-    await world.ways.waitlists.serve()
+    variant = await offered(world, ada)
     sent: list[Any] = []
 
     async def deliver(payload: Any) -> None:
