@@ -40,6 +40,7 @@ export interface CheckoutSheetPlace {
 }
 
 const EARLY_MOST_S = 3;
+const LOOKS_AFTER_MS = [0, 2_000, 6_000];
 
 export class Checkout {
   readonly purchase = signal<Purchase>(IDLE);
@@ -146,6 +147,16 @@ export class Checkout {
   retry(): void {
     const purchase = this.purchase.value;
     if (purchase.step === 'unknown') void this.#place(purchase.lines, purchase.orderId);
+  }
+
+  /** Whether an order without an answer arrived after all: asked when the connection is back. It may still be on its way. */
+  async lookUp(): Promise<void> {
+    for (const waitMs of LOOKS_AFTER_MS) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      const purchase = this.purchase.value;
+      if (purchase.step !== 'unknown') return;
+      await api.order(purchase.orderId).then((order) => this.news(viewOf(order)), () => undefined);
+    }
   }
 
   acceptInstead(): void {

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { timeOfDay } from '../core/format.ts';
 import { asProblem, type Problem } from '../core/problem.ts';
 import { mutedUntil } from '../core/room-state.ts';
+import { uuidv7 } from '../core/uuidv7.ts';
 import { Button, IconButton } from '../ui/button.tsx';
 import { me } from '../ui/session.ts';
 import { ReactionBar } from './reactions.tsx';
@@ -33,9 +34,23 @@ function Writing({ store }: { store: ShowStore }) {
   const [problem, setProblem] = useState<Problem | null>(null);
   const input = useRef<HTMLInputElement>(null);
   const reply = store.replyTo.value;
+  /** What was sent without an answer: under the same id once more, it is said once. */
+  const unanswered = useRef<{ id: string; said: string; replyTo: string | null } | null>(null);
   useEffect(() => {
     if (reply) input.current?.focus();
   }, [reply]);
+  const done = () => {
+    unanswered.current = null;
+    setProblem(null);
+    setText('');
+    store.replyTo.value = null;
+  };
+  // It may have arrived all the same, with only its answer lost.
+  const newest = store.room.value.feed.at(-1);
+  useEffect(() => {
+    const mine = newest?.kind === 'comment' && newest.user_id === store.you.value?.user_id;
+    if (mine && !busy && newest.text === unanswered.current?.said && newest.text === text.trim()) done();
+  }, [newest]);
 
   if (me.value === null)
     return (
@@ -59,12 +74,16 @@ function Writing({ store }: { store: ShowStore }) {
     if (!said || busy) return;
     setBusy(true);
     setProblem(null);
+    const replyTo = reply?.comment_id ?? null;
+    const before = unanswered.current;
+    const id = before?.said === said && before.replyTo === replyTo ? before.id : uuidv7();
     try {
-      await store.connection!.send({ type: 'say', text: said, reply_to: reply?.comment_id ?? null });
-      setText('');
-      store.replyTo.value = null;
+      await store.connection!.send({ type: 'say', text: said, reply_to: replyTo }, id);
+      done();
     } catch (error) {
-      setProblem(asProblem(error));
+      const problem = asProblem(error);
+      unanswered.current = problem.code === 'no_answer' ? { id, said, replyTo } : null;
+      setProblem(problem);
     } finally {
       setBusy(false);
       input.current?.focus();

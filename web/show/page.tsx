@@ -47,6 +47,7 @@ export function Page({ store }: { store: ShowStore }) {
         {wide && <ProductsPanel store={store} />}
         <section class="stage on-picture" aria-label="Picture">
           <Stage store={store} />
+          <Cut store={store} />
           <div class="stage-foot">
             {!wide && <Chat store={store} over />}
             <Outcome store={store} />
@@ -64,6 +65,15 @@ export function Page({ store }: { store: ShowStore }) {
       <SignInSheet store={store} />
       <Toasts />
     </div>
+  );
+}
+
+/** Said where the line to the room is cut; comments and stock stand still meanwhile. */
+function Cut({ store }: { store: ShowStore }) {
+  return (
+    <p role="status" class="cut" data-testid="cut">
+      {store.status.value === 'reconnecting' && 'No connection. Trying again…'}
+    </p>
   );
 }
 

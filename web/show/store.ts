@@ -189,6 +189,7 @@ export class ShowStore {
         this.you.value = you;
         this.floor.ticks.poke();
         this.floor.ask();
+        void this.checkout.lookUp();
       },
       onPulse: ({ viewers, reactions }) => {
         this.viewers.value = viewers;
