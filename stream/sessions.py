@@ -312,6 +312,8 @@ class Sessions:
         self._ingress.remove(session.peer)
         self.totals.add(session, reason)
         broadcast = session.broadcast
+        if reason == "taken_over":  # else the two would take it from each other for ever
+            self.events.tell_session(broadcast.id, session.session, "inactive", {"reason": reason})
         self.events.end(broadcast.id, session.session, reconnect=reason in _RETURN_AFTER)
         if self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
             del self.broadcasts[broadcast.id]

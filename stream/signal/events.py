@@ -183,9 +183,13 @@ class EventStreams:
 
     def ask_away(self, broadcast: str, session: str) -> bool:
         """Asks a session to begin anew elsewhere; it goes on until then. False when nobody listens."""
-        streams = [held for held in self._of(broadcast, session) if "reconnect" in held.wanted]
+        return self.tell_session(broadcast, session, "reconnect", {})
+
+    def tell_session(self, broadcast: str, session: str, event: str, data: Mapping[str, Any]) -> bool:
+        """One session's listeners alone; False when none of them wants to hear that."""
+        streams = [held for held in self._of(broadcast, session) if event in held.wanted]
         for stream in streams:
-            stream.tell("reconnect", {})
+            stream.tell(event, data)
         return bool(streams)
 
     def end(self, broadcast: str, session: str, *, reconnect: bool) -> None:

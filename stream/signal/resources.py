@@ -157,7 +157,7 @@ class Resources:
         response.headers["location"] = location
         response.headers["etag"] = _etag(session)
         response.headers["accept-patch"] = FRAGMENT if status == 201 else f"{SDP}, {FRAGMENT}"
-        extensions = [f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="reconnect"']
+        extensions = [f'<{location}/sse>; rel="{_EXTENSION}server-sent-events"; events="inactive,reconnect"']
         if session.kind == "whep":
             events = ",".join(EVENTS)
             extensions = [

@@ -166,6 +166,17 @@ async def test_the_same_key_takes_over_and_another_is_refused(node, light, camer
     assert len(node.sessions) == 1
 
 
+async def test_who_is_taken_over_is_told_so_as_not_to_take_it_back(node, light, camera):
+    await on_air(light, camera)
+    (session,) = node.sessions
+    stream = node.sessions.watch(session, ("reconnect", "inactive"))
+    again = await light().join("publish.show.key")
+    assert again.status == 201
+    async with asyncio.timeout(10):
+        said = [text async for text in stream.read()]
+    assert said == ['event: inactive\ndata: {"reason": "taken_over"}\n\n']
+
+
 async def test_taking_over_what_never_went_live_leaves_one_broadcast(node, light, camera, make_offer):
     never_connected = light()
     await never_connected.post("whip", "publish.show.key", make_offer("sendonly"))

@@ -10,6 +10,8 @@ import { leave, postOffer } from './media.ts';
 import { asProblem, type Problem } from './problem.ts';
 
 const SILENT_MS = 1_000;
+/** A closed path may be faster than the word that says why it was closed. */
+const LAST_WORD_MS = 500;
 
 export interface LinkLimits {
   postMs: number;
@@ -23,6 +25,8 @@ export interface LinkHooks {
   lost: (problem: Problem | null) => void;
   /** Make another one; this one goes on meanwhile. */
   askedAway: () => void;
+  /** Another session took this one's place: what it is lost with, so that it does not take it back. A publisher's. */
+  displaced?: () => Problem;
 }
 
 export class MediaLink {
@@ -79,7 +83,8 @@ export class MediaLink {
       this.#listen();
       this.hooks.connected();
     } else if (state === 'failed' || state === 'closed') {
-      this.#lose(null);
+      if (this.hooks.displaced) this.#later.in(LAST_WORD_MS, () => this.#lose(null));
+      else this.#lose(null);
     } else if (state === 'disconnected') {
       this.#later.in(this.limits.disconnectedMs, () => this.#lose(null));
     }
@@ -87,8 +92,10 @@ export class MediaLink {
 
   #listen(): void {
     if (this.#events || !this.#resource || !globalThis.EventSource) return;
-    this.#events = new EventSource(`${this.#resource}/sse?events=reconnect`);
+    const { displaced } = this.hooks;
+    this.#events = new EventSource(`${this.#resource}/sse?events=reconnect${displaced ? ',inactive' : ''}`);
     this.#events.addEventListener('reconnect', () => !this.#isOver && this.hooks.askedAway());
+    if (displaced) this.#events.addEventListener('inactive', ({ data }) => JSON.parse(data).reason === 'taken_over' && this.#lose(displaced()));
     this.#events.addEventListener('error', () => void this.#verify());
   }
 

@@ -9,7 +9,7 @@
 import { Later } from './later.ts';
 import { MediaLink } from './media-link.ts';
 import { Backoff, preferCodecs } from './media.ts';
-import type { Problem } from './problem.ts';
+import { Problem } from './problem.ts';
 import { readStats, type Counted, type PublishStats } from './publish-stats.ts';
 
 export type PublishState = 'idle' | 'connecting' | 'live' | 'retrying' | 'refused';
@@ -107,6 +107,7 @@ export class WhipPublisher {
       connected: () => this.#connected(link),
       lost: (problem) => this.#lost(link, problem),
       askedAway: () => this.#move(link),
+      displaced: takenOver,
     });
     const sdp = offer.then((made) => made.sdp!);
     sdp.catch(() => undefined);
@@ -185,4 +186,13 @@ export class WhipPublisher {
   }
 
   readonly #hide = () => this.#end();
+}
+
+function takenOver(): Problem {
+  return new Problem({
+    status: 409,
+    code: 'taken_over',
+    detail: 'The picture comes from another window or device of yours now.',
+    what_to_do: 'To send it from here again, try again.',
+  });
 }

@@ -28,6 +28,11 @@ export function useLoaded<Value>(ask: () => Promise<Value>, key: string = ''): L
   return { value, problem, reload: () => setRound((before) => before + 1), set: (next) => set(() => next) };
 }
 
+/** Brings the first field that is wrong into sight and under the hand, once it is marked. */
+export function toFault(): void {
+  requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()));
+}
+
 export interface Doing {
   busy: boolean;
   problem: Problem | null;
@@ -47,7 +52,9 @@ export function useDoing(): Doing {
       await work();
       return true;
     } catch (error) {
-      setProblem(asProblem(error));
+      const refused = asProblem(error);
+      setProblem(refused);
+      if (Object.keys(refused.fields).length) toFault();
       return false;
     } finally {
       setBusy(false);

@@ -56,6 +56,7 @@ export function sentenceOf(verdict: Verdict, wantedHeight: number, latest: Publi
   if (advice) return `${advice.title}. ${advice.text}`;
   const sent = shortSide(latest);
   if (sent && sent < wantedHeight * 0.9 && latest.limited_by === 'bandwidth') return `Climbing: ${sent}p now, on the way to ${wantedHeight}p.`;
+  if (latest.frames_per_s < SLOW_FRAMES) return `Only ${Math.round(latest.frames_per_s)} frames a second leave this device. More light helps most cameras; so does closing other programs.`;
   return `Your uplink holds ${sent}p.`;
 }
 

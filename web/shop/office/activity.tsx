@@ -1,9 +1,11 @@
 import { dateTime } from '../../core/format.ts';
 import { Button } from '../../ui/button.tsx';
+import { currency } from '../../ui/session.ts';
 import { PageHead } from '../../ui/shell.tsx';
 import { Empty, ProblemNote } from '../../ui/status.tsx';
 import { Table } from '../../ui/table.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
+import { actionWords, detailWords, placeOf } from './activity-words.ts';
 import { staff, type AuditEntry } from './staff.ts';
 
 export function Activity() {
@@ -33,8 +35,8 @@ export function Activity() {
             columns={[
               { key: 'at', title: 'When', cell: (entry) => <time class="nowrap" dateTime={entry.at}>{dateTime(entry.at)}</time> },
               { key: 'who', title: 'Who', cell: (entry) => <span class="nowrap">{entry.actor_name ?? 'Hawker'}</span> },
-              { key: 'what', title: 'What', cell: (entry) => words(entry.action) },
-              { key: 'detail', title: 'Details', wideOnly: true, cell: (entry) => <span class="muted small">{detailOf(entry.detail)}</span> },
+              { key: 'what', title: 'What', cell: whatOf },
+              { key: 'detail', title: 'Details', wideOnly: true, cell: (entry) => <span class="muted small">{detailWords(entry.detail, currency.value)}</span> },
             ]}
           />
         )}
@@ -49,14 +51,7 @@ export function Activity() {
   );
 }
 
-const words = (action: string): string => (action.charAt(0).toUpperCase() + action.slice(1)).replaceAll('_', ' ');
-
-const LONGEST = 120;
-
-function detailOf(detail: Record<string, unknown>): string {
-  const text = Object.entries(detail)
-    .filter(([, value]) => value !== null && value !== '')
-    .map(([name, value]) => `${name.replaceAll('_', ' ')}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
-    .join(', ');
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+function whatOf(entry: AuditEntry) {
+  const place = placeOf(entry);
+  return place ? <a href={place}>{actionWords(entry.action)}</a> : actionWords(entry.action);
 }

@@ -65,7 +65,7 @@ export function Catalogue() {
             columns={[
               { key: 'product', title: 'Product', cell: nameOf },
               { key: 'variants', title: 'Variants', align: 'end', wideOnly: true, cell: (product) => <span class="tabular">{product.variants.length}</span> },
-              { key: 'stock', title: 'Stock', cell: (product) => <Stock available={availableOf(product)} always /> },
+              { key: 'stock', title: 'Stock', cell: (product) => <span class="stock-cell"><Stock available={availableOf(product)} always /></span> },
               { key: 'price', title: 'Price', align: 'end', cell: priceCell },
               { key: 'state', title: 'State', wideOnly: true, cell: (product) => <ProductState state={product.state} /> },
             ]}

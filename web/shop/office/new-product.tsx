@@ -4,7 +4,7 @@ import { Button } from '../../ui/button.tsx';
 import { currency } from '../../ui/session.ts';
 import { PageHead } from '../../ui/shell.tsx';
 import { ProblemNote } from '../../ui/status.tsx';
-import { useDoing } from '../loaded.ts';
+import { toFault, useDoing } from '../loaded.ts';
 import { Back, Panel } from './parts.tsx';
 import { NEW_TEXT, ProductTextFields } from './product-text.tsx';
 import { staff } from './staff.ts';
@@ -23,7 +23,7 @@ export function NewProductPage() {
     setFaults('faults' in checked ? checked.faults : {});
     void run(async () => {
       if (!text.title.trim()) throw new Problem({ code: 'invalid_body', fields: { title: 'Give it a title.' } });
-      if ('faults' in checked) return;
+      if ('faults' in checked) return toFault();
       const made = await staff.addProduct({ ...text, variants: [checked.values] });
       location.assign(`/office/catalogue/${made.id}`);
     });

@@ -25,14 +25,16 @@ export function People() {
       <PageHead title="People" lead="Who works for the shop, and what each may do." />
       <div class="stack">
         <ProblemNote problem={problem} retry={reload} />
-        <Panel title="Team">
-          {!value && !problem && <Skeleton height="3rem" lines={3} />}
-          <ul class="list" data-testid="members">
-            {value?.members.map((member) => (
-              <MemberRow key={`${member.user_id} ${member.role}`} member={member} onChanged={reload} />
-            ))}
-          </ul>
-        </Panel>
+        {!(problem && !value) && (
+          <Panel title="Team">
+            {!value && <Skeleton height="3rem" lines={3} />}
+            <ul class="list" data-testid="members">
+              {value?.members.map((member) => (
+                <MemberRow key={`${member.user_id} ${member.role}`} member={member} onChanged={reload} />
+              ))}
+            </ul>
+          </Panel>
+        )}
         {value && may.managePeople() && <Invitations />}
       </div>
     </>

@@ -40,6 +40,7 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
     const failed: { name: string; problem: Problem }[] = [];
     for (const file of files) {
       try {
+        if (!file.type.startsWith('image/')) throw new Error('It is no picture.');
         if (file.size > MOST_IMAGE_BYTES) throw new Error('It is larger than 15 MB.');
         await staff.addImage(product.id, file, product.title);
       } catch (error) {
@@ -60,7 +61,7 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
       <div role="status">
         {problems.map(({ name, problem }) => (
           <Note key={name} tone="danger" title={`${name} was not added`} testid="image-problem">
-            {problem.message} {problem.code === 'unexpected' ? 'Choose a smaller one.' : problem.whatToDo}
+            {problem.message} {problem.code === 'unexpected' ? 'Choose another one.' : problem.whatToDo}
           </Note>
         ))}
       </div>
@@ -73,7 +74,7 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
         {images.map((image, index) => (
           <li key={image.id} data-testid="image" data-image={image.id}>
             <Picture url={image.url} alt={image.alt || `Picture ${index + 1}`} width={320} />
-            <p class={image.alt ? 'muted small' : 'small undescribed'}>{image.alt || 'Not described yet'}</p>
+            <p class={describes(image, product) ? 'muted small' : 'small undescribed'}>{describes(image, product) ? image.alt : 'Not described yet'}</p>
             {may.editCatalogue() && (
               <span class="image-tools">
                 <span data-move="before">
@@ -110,6 +111,9 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
   );
 }
 
+/** An upload is named after its product until somebody says what it shows. */
+const describes = (image: ProductImage, product: WholeProduct): boolean => image.alt !== '' && image.alt !== product.title;
+
 /** What a picture shows, for who can't see it; search engines read it, too. */
 function Description(props: { product: WholeProduct; image: ProductImage | null; onClose: () => void; onChanged: () => void }) {
   const { product, image, onClose, onChanged } = props;
@@ -122,7 +126,7 @@ function Description(props: { product: WholeProduct; image: ProductImage | null;
 
 function DescriptionForm(props: { product: WholeProduct; image: ProductImage; onDone: () => void; onChanged: () => void }) {
   const { product, image, onDone, onChanged } = props;
-  const [alt, setAlt] = useState(image.alt);
+  const [alt, setAlt] = useState(describes(image, product) ? image.alt : '');
   const { busy, problem, run } = useDoing();
   const submit = async (event: Event) => {
     event.preventDefault();

@@ -5,7 +5,7 @@ import { Button } from '../../ui/button.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { currency } from '../../ui/session.ts';
 import { ProblemNote, toast } from '../../ui/status.tsx';
-import { useDoing } from '../loaded.ts';
+import { toFault, useDoing } from '../loaded.ts';
 import { Asking, Panel } from './parts.tsx';
 import { may, staff, type WholeProduct } from './staff.ts';
 import { VariantFields } from './variant-form.tsx';
@@ -99,7 +99,10 @@ function EditVariant(props: { variant: Variant; plain: boolean; last: boolean; o
   const submit = async (event: Event) => {
     event.preventDefault();
     const checked = valuesOf(text, currency.value);
-    if ('faults' in checked) return setFaults(checked.faults);
+    if ('faults' in checked) {
+      setFaults(checked.faults);
+      return toFault();
+    }
     setFaults({});
     const done = await run(async () => {
       // Only what was changed here is sent: sales, and others' prices, go on meanwhile.
@@ -156,7 +159,7 @@ function AddVariant({ product, onDone }: { product: WholeProduct; onDone: (added
     const found = 'faults' in checked ? checked.faults : {};
     if (!text.title.trim() && product.variants.length) found.title = 'A name, such as a size.';
     setFaults(found);
-    if ('faults' in checked || found.title) return;
+    if ('faults' in checked || found.title) return toFault();
     if (await run(() => staff.addVariant(product.id, checked.values))) onDone(true);
   };
   return (

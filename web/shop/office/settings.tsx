@@ -2,7 +2,8 @@ import { useState } from 'preact/hooks';
 import { moneyInput, parseMoney } from '../../core/format.ts';
 import { Problem } from '../../core/problem.ts';
 import { Button } from '../../ui/button.tsx';
-import { Field } from '../../ui/field.tsx';
+import { Field, Select } from '../../ui/field.tsx';
+import { countriesWith } from '../../ui/forms/address.tsx';
 import { config } from '../../ui/session.ts';
 import { PageHead } from '../../ui/shell.tsx';
 import { Failed } from '../../ui/start.tsx';
@@ -37,13 +38,11 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
   const submit = async (event: Event) => {
     event.preventDefault();
     const saved = await run(async () => {
-      const change = { name: name.trim(), contact_email: contact.trim(), country: country.trim().toUpperCase(), currency: currency.trim().toUpperCase(), tax_rate_bp: basisPoints(tax), flat_shipping_minor: parseMoney(shipping, shop.currency) };
+      const change = { name: name.trim(), contact_email: contact.trim(), country, currency, tax_rate_bp: basisPoints(tax), flat_shipping_minor: parseMoney(shipping, shop.currency) };
       const fields: Record<string, string> = {};
       if (!change.name) fields['name'] = 'Give the shop a name.';
       if (change.tax_rate_bp === null) fields['tax_rate_bp'] = 'A rate from 0 to 100, like 19 or 7.7.';
       if (change.flat_shipping_minor === null) fields['flat_shipping_minor'] = 'An amount, like 4.90, or 0.';
-      if (!/^[A-Z]{2}$/.test(change.country)) fields['country'] = 'Two letters, like DE.';
-      if (!/^[A-Z]{3}$/.test(change.currency)) fields['currency'] = 'Three letters, like EUR.';
       if (Object.keys(fields).length) throw new Problem({ code: 'invalid_body', fields });
       const now = await staff.changeShop(differing(change as ShopSettings, before));
       setBefore(now);
@@ -59,8 +58,8 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
           <Field label="Name" name="name" value={name} onValue={setName} maxLength={200} problem={fault('name')} testid="shop-name" />
           <Field label="E-mail for buyers" name="contact_email" type="email" value={contact} onValue={setContact} hint="Where answers to order mails go." problem={fault('contact_email')} />
           <div class="pair">
-            <Field label="Country" name="country" value={country} onValue={setCountry} maxLength={2} hint="ISO 3166, two letters." problem={fault('country')} />
-            <Field label="Currency" name="currency" value={currency} onValue={setCurrency} maxLength={3} hint="Fixed once there are orders." problem={fault('currency')} />
+            <Select label="Country" name="country" value={country} onValue={setCountry} options={countriesWith(country)} problem={fault('country')} testid="shop-country" />
+            <Select label="Currency" name="currency" value={currency} onValue={setCurrency} options={currenciesWith(currency)} hint="Fixed once there are orders." problem={fault('currency')} testid="shop-currency" />
           </div>
         </div>
       </Panel>
@@ -79,4 +78,11 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
       </div>
     </form>
   );
+}
+
+/** Every currency the browser knows by name. */
+function currenciesWith(chosen: string): { value: string; label: string }[] {
+  const names = new Intl.DisplayNames(undefined, { type: 'currency' });
+  const codes = new Set([...Intl.supportedValuesOf('currency'), chosen]);
+  return [...codes].sort().map((value) => ({ value, label: `${value}: ${names.of(value)}` }));
 }

@@ -23,7 +23,7 @@ export function VariantFields(props: { text: VariantText; faults: Faults; onText
     <div class="variant-fields">
       {!plain && field('title', 'Name', { maxLength: 200 })}
       {field('price', 'Price', { inputmode: 'decimal', prefix: currency.value, ...(flash && { hint: `Flash: ${money(flash.price_minor, currency.value)} until ${timeOfDay(flash.ends_ms)}.` }) })}
-      {field('compareAt', 'Price before', { inputmode: 'decimal', prefix: currency.value, optional: true, ...(flash && { disabled: true, hint: 'Once the flash price is over.' }) })}
+      {field('compareAt', 'Was', { inputmode: 'decimal', prefix: currency.value, optional: true, ...(flash && { disabled: true, hint: 'Once the flash price is over.' }) })}
       {field('stock', 'In stock', { inputmode: 'numeric' })}
       {field('limit', 'Per buyer', { inputmode: 'numeric', optional: true })}
       {field('sku', 'SKU', { optional: true, maxLength: 200 })}

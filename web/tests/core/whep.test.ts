@@ -65,15 +65,15 @@ class Stream {
 class Events {
   static made: Events[] = [];
   closed = false;
-  #listeners: Record<string, () => void> = {};
+  #listeners: Record<string, (event: { data: string }) => void> = {};
   constructor(readonly url: string) {
     Events.made.push(this);
   }
-  addEventListener(name: string, listener: () => void) {
+  addEventListener(name: string, listener: (event: { data: string }) => void) {
     this.#listeners[name] = listener;
   }
-  say(name: string) {
-    this.#listeners[name]?.();
+  say(name: string, data = '{}') {
+    this.#listeners[name]?.({ data });
   }
   close() {
     this.closed = true;
@@ -353,5 +353,19 @@ describe('publishing', () => {
     Peer.last.become('failed');
     await vi.advanceTimersByTimeAsync(1_000);
     expect(posts()).toBe(3);
+  });
+
+  it('does not take its place back from another window of the same person', async () => {
+    const problems: (string | undefined)[] = [];
+    const publisher = new WhipPublisher({ url: '/whip', token: 'key', onState: (_, problem) => problems.push(problem?.code) });
+    publisher.start(stream);
+    await settle();
+    Peer.last.become('connected');
+    Events.made.at(-1)!.say('inactive');
+    expect(publisher.state).toBe('live');
+    Peer.last.become('closed'); // may come before the word that says why
+    Events.made.at(-1)!.say('inactive', '{"reason": "taken_over"}');
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect([publisher.state, posts(), problems.at(-1)]).toEqual(['refused', 1, 'taken_over']);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { detailWords, placeOf } from '../../shop/office/activity-words.ts';
 import { differing } from '../../shop/office/differing.ts';
 import { fromLocal, toLocal } from '../../shop/office/local-time.ts';
 import { basisPoints, percent } from '../../shop/office/percent.ts';
@@ -63,5 +64,17 @@ describe('times of a form', () => {
   it('are empty where there is none', () => {
     expect(toLocal('soon')).toBe('');
     expect(fromLocal('')).toBeNull();
+  });
+});
+
+describe('what the team did', () => {
+  it('leads to what it was done to, where that has a page', () => {
+    expect(placeOf({ action: 'set_cover', subject: 's1' })).toBe('/office/shows/s1');
+    expect(placeOf({ action: 'order_images', subject: 'p1' })).toBe('/office/catalogue/p1');
+    expect(placeOf({ action: 'edit_variant', subject: 'v1' })).toBeNull();
+  });
+  it('is told in money and words, without ids and empty lists', () => {
+    expect(detailWords({ from_minor: 2800, to_minor: 2900, image_id: 'x', findings: [] }, 'EUR')).toBe('from: €28.00, to: €29.00');
+    expect(detailWords({ tags: ['tea', 'pots'], state: 'draft', title: null }, 'EUR')).toBe('tags: tea, pots, state: draft');
   });
 });

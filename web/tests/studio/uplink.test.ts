@@ -36,6 +36,7 @@ describe('the uplink’s verdict', () => {
   it('is said in one sentence, whatever it is', () => {
     expect(sentenceOf('measuring', 720, null)).toMatch(/^Measuring/);
     expect(sentenceOf('good', 720, good)).toBe('Your uplink holds 720p.');
+    expect(sentenceOf('good', 720, { ...good, frames_per_s: 8 })).toMatch(/^Only 8 frames a second leave this device\./);
     expect(sentenceOf('good', 1080, { ...good, limited_by: 'bandwidth' })).toBe('Climbing: 720p now, on the way to 1080p.');
     expect(sentenceOf('uplink', 1080, good)).toMatch(/^Your uplink can’t hold 1080p\. Viewers get a smaller picture\./);
   });

@@ -23,9 +23,11 @@ export function QuickNumber(props: {
   const { label, of, value, format, parse, wrong, send, prefix, inputmode, testid } = props;
   const id = useId();
   const [draft, setDraft] = useState<string | null>(null);
+  const [begunAt, setBegunAt] = useState(value);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const dirty = draft !== null && draft !== format(value);
+  const overtaken = dirty && value !== begunAt;
   // What was typed came true, perhaps by somebody else: nothing is left to send.
   useEffect(() => {
     if (draft !== null && draft === format(value)) setDraft(null);
@@ -49,7 +51,7 @@ export function QuickNumber(props: {
   };
 
   return (
-    <span class={`quick${dirty ? ' dirty' : ''}${problem ? ' wrong' : ''}`}>
+    <span class={`quick${dirty ? ' dirty' : ''}${problem ? ' wrong' : overtaken ? ' overtaken' : ''}`}>
       <label for={id}>
         {label}
         <span class="visually-hidden"> of {of}</span>
@@ -70,7 +72,10 @@ export function QuickNumber(props: {
           data-testid={testid}
           data-value={value}
           onFocus={(event) => event.currentTarget.select()}
-          onInput={(event) => setDraft(event.currentTarget.value)}
+          onInput={(event) => {
+            if (draft === null) setBegunAt(value);
+            setDraft(event.currentTarget.value);
+          }}
           onKeyDown={(event) => {
             if (event.key === 'Enter') void commit();
             else if (event.key === 'Escape') revert();
@@ -89,6 +94,10 @@ export function QuickNumber(props: {
       {problem ? (
         <span class="quick-note" role="alert" id={`${id}-note`} data-testid={`${testid}-refused`}>
           {problem}
+        </span>
+      ) : overtaken ? (
+        <span class="quick-note" role="status" id={`${id}-note`} data-testid={`${testid}-overtaken`}>
+          Meanwhile it became {format(value)}. Enter sends yours.
         </span>
       ) : (
         dirty && (

@@ -180,7 +180,7 @@ function Variant(props: { variant: VariantCard; row: RunRow; store: DeskStore; e
   const of = plain ? title : `${title}, ${variant.title}`;
   return (
     <div class="run-variant" data-variant={variant_id}>
-      {!plain && <span class="run-variant-name clip" title={variant.title}>{variant.title}</span>}
+      {!plain && <span class="run-variant-name">{variant.title}</span>}
       {edits && store.may('set_price') ? (
         <QuickNumber
           label="Price"

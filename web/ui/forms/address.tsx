@@ -21,6 +21,12 @@ export function countryName(code: string): string {
   }
 }
 
+/** To choose from, by name; `chosen` is among them whatever it is. */
+export function countriesWith(chosen: string): { value: string; label: string }[] {
+  const codes = COUNTRIES.includes(chosen) ? COUNTRIES : [...COUNTRIES, chosen];
+  return codes.map((value) => ({ value, label: countryName(value) })).sort((a, b) => a.label.localeCompare(b.label));
+}
+
 /** "12 Rue Haute, 1000 Brussels" */
 export function addressLine(address: AddressFields): string {
   return [address.line1, address.line2, [address.postal_code, address.city].filter(Boolean).join(' ')]
@@ -51,10 +57,7 @@ export function AddressForm(props: { address?: Address; onDone: (address: Addres
   );
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const countries = useMemo(() => {
-    const codes = COUNTRIES.includes(fields.country) ? COUNTRIES : [...COUNTRIES, fields.country];
-    return codes.map((value) => ({ value, label: countryName(value) })).sort((a, b) => a.label.localeCompare(b.label));
-  }, []);
+  const countries = useMemo(() => countriesWith(fields.country), []);
 
   const submit = async (event: Event) => {
     event.preventDefault();

@@ -1,0 +1,37 @@
+/** What somebody did, in words, and where to see it. Pure. */
+
+import { money } from '../../core/format.ts';
+import type { AuditEntry } from './staff.ts';
+
+const ROOMS: readonly (readonly [string, readonly string[]])[] = [
+  ['/office/shows', ['add_show', 'edit_show', 'set_cover', 'set_items', 'start_show', 'end_show', 'rotate_stream_key', 'add_pass', 'revoke_pass']],
+  ['/office/catalogue', ['add_product', 'edit_product', 'add_image', 'edit_image', 'order_images', 'remove_image']],
+  ['/office/orders', ['fulfil', 'refund']],
+];
+
+export const actionWords = (action: string): string => (action.charAt(0).toUpperCase() + action.slice(1)).replaceAll('_', ' ');
+
+/** The page of what it was done to; null where it has none. */
+export function placeOf({ action, subject }: Pick<AuditEntry, 'action' | 'subject'>): string | null {
+  const room = ROOMS.find(([, actions]) => actions.includes(action));
+  return room && subject ? `${room[0]}/${subject}` : null;
+}
+
+const LONGEST = 120;
+
+/** Amounts as money; ids say nothing to people and are left out. */
+export function detailWords(detail: Record<string, unknown>, currency: string): string {
+  const said = Object.entries(detail)
+    .filter(([name, value]) => !isNothing(value) && !name.endsWith('_id') && name !== 'pass')
+    .map(([name, value]) => `${name.replace(/_minor$/, '').replaceAll('_', ' ')}: ${valueWords(name, value, currency)}`)
+    .join(', ');
+  return said.length > LONGEST ? `${said.slice(0, LONGEST)}…` : said;
+}
+
+const isNothing = (value: unknown): boolean => value === null || value === '' || (Array.isArray(value) && value.length === 0);
+
+function valueWords(name: string, value: unknown, currency: string): string {
+  if (name.endsWith('_minor') && typeof value === 'number') return money(value, currency);
+  if (Array.isArray(value) && value.every((one) => typeof one !== 'object')) return value.join(', ');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
