@@ -32,6 +32,8 @@ from .wire.peer import Clock, Handle, Peer
 BURST_PACKETS = 24
 BURST_EVERY_S = 0.004
 """A replayed GOP leaves at some 55 Mbit/s: a second of video in 50 ms, without flooding a home router."""
+LOOK_AGAIN_S = 0.03
+"""For what the publisher was asked to send again."""
 ROOM_FRAMES = 64
 """Replays wait while this much is queued: who has just come must not cost the others a frame."""
 FRESH_S = 4.0
@@ -175,7 +177,8 @@ class Viewer:
         if place >= len(gop.frames):
             self._go_live()
         else:
-            self._timer = self._clock.call_later(BURST_EVERY_S, self._catch_up_later)
+            after_s = LOOK_AGAIN_S if gop.awaits_more(place, now) else BURST_EVERY_S
+            self._timer = self._clock.call_later(after_s, self._catch_up_later)
 
     def _frames_left(self, place: int) -> int:
         """To what was the newest frame when the replay began."""

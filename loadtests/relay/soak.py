@@ -4,8 +4,9 @@
 
 Each visit is one of `VISITS`, from the well-behaved to the rude; meanwhile the publisher leaves and comes
 back, by DELETE, by goodbye, without a word, and by taking over from itself. The node is a process of its own.
-Its memory is read from outside all along; at the end, when everyone has gone and its timeouts have passed, it
-must hold no socket, session, key, timer or task more than when it was empty.
+At the end, when everyone has gone and its timeouts have passed, it must hold no socket, session, key, timer
+or task more than when it was empty. At half-time everyone goes as well: pools, caches and what is remembered
+are full then, and what the second half adds, by join, is `rss_growth_kb_per_join`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import contextlib
 import json
 import os
 import random
-import statistics
 import sys
 import time
 from collections import Counter
@@ -34,8 +34,8 @@ from loadtests.relay.soak_visits import VISITS, Visit, vanish
 from loadtests.relay.stream import Shape
 
 SAMPLE_EVERY_S = 5.0
-WARM_UP = 0.25
-"""Of the run: pools, arenas and caches fill; growth counts from there on."""
+FLAT_KB_PER_JOIN = 0.1
+"""A leaked session would cost a thousand times as much, a leaked string as much."""
 MAX_INSIDE = 150
 
 
@@ -46,8 +46,8 @@ class Soak:
     dice: random.Random
     began: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    rss: list[tuple[int, int]] = field(default_factory=list)
-    """Joins so far and kB resident then."""
+    rss_kb: list[int] = field(default_factory=list)
+    """While they come and go."""
     returns: int = 0
     _identity: Identity = field(default_factory=Identity)
     _inside: set[asyncio.Task[None]] = field(default_factory=set)
@@ -113,15 +113,8 @@ class Soak:
 
     async def _sample(self) -> None:
         while True:
-            self.rss.append((self.began.total(), resident_kb(self.node.process.pid)))
+            self.rss_kb.append(resident_kb(self.node.process.pid))
             await asyncio.sleep(SAMPLE_EVERY_S)
-
-    def growth_kb_per_join(self) -> float:
-        """The slope of a line through the samples after the warm-up."""
-        late = self.rss[int(len(self.rss) * WARM_UP) :]
-        if len({joins for joins, _ in late}) < 2:
-            return 0.0
-        return statistics.linear_regression(*zip(*late, strict=True)).slope
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -140,13 +133,19 @@ async def soak(seconds: float, rate: float, seed: int, settle_s: float) -> dict[
         empty = node.held()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as http:
             run = Soak(node, http, random.Random(seed))
-            await run.run(seconds, rate)
+            await run.run(seconds / 2, rate)
+            _, half = await settled(node, empty, settle_s)
+            joins = run.began.total()
+            await run.run(seconds / 2, rate)
         left, now = await settled(node, empty, settle_s)
-    step = max(1, len(run.rss) // 30)
+    step = max(1, len(run.rss_kb) // 30)
+    growth = growth_kb_per_join(now["rss_kb"] - half["rss_kb"], run.began.total() - joins)
     return {
         "minutes": round(seconds / 60, 1),
         "joins": run.began.total(),
-        "rss_growth_kb_per_join": round(run.growth_kb_per_join(), 3),
+        "rss_growth_kb_per_join": round(growth, 3),
+        "is_flat": growth <= FLAT_KB_PER_JOIN,
+        "rss_kb_when_empty": [held["rss_kb"] for held in (empty, half, now)],
         "leaked": sum(left.values()) + len(now["faults"]),
         "left": left,
         "faults": now["faults"],
@@ -154,8 +153,13 @@ async def soak(seconds: float, rate: float, seed: int, settle_s: float) -> dict[
         "visits": dict(run.began),
         "failed": len(run.failures),
         "failures": Counter(text[:120] for text in run.failures).most_common(5),
-        "rss_kb": [kb for _, kb in run.rss[::step]],
+        "rss_kb": run.rss_kb[::step],
     }
+
+
+def growth_kb_per_join(kb: int, joins: int) -> float:
+    """Less than before is no growth."""
+    return max(0, kb) / max(1, joins)
 
 
 async def settled(
@@ -183,7 +187,7 @@ def main() -> int:
         for name in ("visits", "failures", "left", "faults", "rss_kb"):
             print(f"{name}: {figures[name]}")
     print(json.dumps({name: value for name, value in figures.items() if name not in ("visits", "failures")}))
-    return 1 if figures["leaked"] else 0
+    return 1 if figures["leaked"] or not figures["is_flat"] else 0
 
 
 if __name__ == "__main__":

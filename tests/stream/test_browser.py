@@ -95,6 +95,23 @@ async def frames_at(page, count, timeout_s=15):
     return await page.evaluate("frames_")
 
 
+async def is_played_from_the_middle(node, open_page, codec):
+    """Who comes between two keyframes sees the picture from the cache, and loses nothing on the way."""
+    layer = node.sessions.broadcasts["show"].video
+    async with asyncio.timeout(30):
+        while len(layer.gop.frames) < 20:
+            await asyncio.sleep(0.05)
+    late = await open_page()
+    await late.evaluate(PLAY, [f"http://127.0.0.1:{node.http_port}"])
+    frames = await frames_at(late, 20, 30)
+    assert all(0 < (b - a) % 2**32 < 2**31 for (_, a), (_, b) in itertools.pairwise(frames))
+    stats = await late.evaluate(VIDEO_STATS)
+    assert await late.evaluate(CODEC) == f"video/{codec}"
+    assert (stats["video"]["packetsLost"], stats["video"]["nackCount"]) == (0, 0)
+    assert stats["video"]["pliCount"] == 0, "what the cache begins with is a keyframe"
+    await late.close()
+
+
 @pytest.mark.parametrize(("first", "second"), [("VP8", "H264"), ("VP9", "AV1")])
 async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(node, open_page, first, second):
     base = f"http://127.0.0.1:{node.http_port}"
@@ -109,6 +126,7 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     assert stats["transport"]["srtpCipher"] == "SRTP_AEAD_AES_128_GCM"
     assert stats["video"]["packetsLost"] == 0
     assert stats["video"]["nackCount"] == 0
+    await is_played_from_the_middle(node, open_page, first)
 
     await host.evaluate("async () => { await fetch(resource, {method: 'DELETE'}); pc.close(); }")
     await host.evaluate(PUBLISH, [base, second])
@@ -120,6 +138,7 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     assert stats["video"]["packetsLost"] == 0
     assert stats["audio"]["packetsReceived"] > 20
     assert await viewer.evaluate(CODEC) == f"video/{second}"
+    await is_played_from_the_middle(node, open_page, second)
     # AV1's dependency descriptor names frames by number: agreed with nobody, there is nothing to renumber.
     for page in (host, viewer):
         assert "dependency-descriptor" not in await page.evaluate("pc.remoteDescription.sdp")
