@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Mapping
-from typing import Literal
+from typing import Any
 from uuid import uuid4
 
 from server import role
@@ -29,30 +28,8 @@ PROOF_S, SWEEP_S = 1.0, 2.0
 class RandomKeys(StripeGateway):
     """Forgets that it has asked before."""
 
-    async def charge(
-        self,
-        *,
-        order_id: str,
-        amount_minor: int,
-        currency: str,
-        customer: str,
-        payment_method: str,
-        idempotency_key: str,
-        off_session: bool = False,
-        capture: Literal["automatic", "manual"] = "automatic",
-        metadata: Mapping[str, str] | None = None,
-    ) -> ChargeOutcome:
-        return await super().charge(
-            order_id=order_id,
-            amount_minor=amount_minor,
-            currency=currency,
-            customer=customer,
-            payment_method=payment_method,
-            idempotency_key=str(uuid4()),
-            off_session=off_session,
-            capture=capture,
-            metadata=metadata,
-        )
+    async def charge(self, **asked: Any) -> ChargeOutcome:
+        return await super().charge(**asked | {"idempotency_key": str(uuid4())})
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Protocol
 
 from overlay.messages import OrderView
 from server.payments.outcomes import (
@@ -187,7 +187,6 @@ class Gateway(Protocol):
         payment_method: str,
         idempotency_key: str,
         off_session: bool = False,
-        capture: Literal["automatic", "manual"] = "automatic",
         metadata: Mapping[str, str] | None = None,
     ) -> ChargeOutcome: ...
 

@@ -6,7 +6,7 @@ under the provider's rate limit, and either has an outcome (see `outcomes`) or r
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -123,7 +123,6 @@ class StripeGateway:
         payment_method: str,
         idempotency_key: str,
         off_session: bool = False,
-        capture: Literal["automatic", "manual"] = "automatic",
         metadata: Mapping[str, str] | None = None,
     ) -> ChargeOutcome:
         """Create and confirm a payment intent in one call. A replay needs the same key and arguments.
@@ -138,23 +137,13 @@ class StripeGateway:
             "payment_method": payment_method,
             "confirm": True,
             "automatic_payment_methods": _CARD_ONLY,
-            "capture_method": "manual" if capture == "manual" else "automatic",
+            "capture_method": "automatic",
             "metadata": {**(metadata or {}), "order": order_id},
         }
         params |= {"off_session": True} if off_session else {"use_stripe_sdk": True}
         options = _key(idempotency_key)
         return charge_outcome(
             await self._ask(lambda api: api.v1.payment_intents.create_async(cast(Any, params), options))
-        )
-
-    async def capture(self, payment_intent: str, amount_minor: int, idempotency_key: str) -> ChargeOutcome:
-        """Take (part of) what is authorised; the rest is released."""
-        params = {"amount_to_capture": amount_minor}
-        options = _key(idempotency_key)
-        return charge_outcome(
-            await self._ask(
-                lambda api: api.v1.payment_intents.capture_async(payment_intent, cast(Any, params), options)
-            )
         )
 
     async def retrieve(self, payment_intent: str) -> PaymentView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from server.payments.outcomes import (
     STORED_ERROR,
@@ -69,7 +69,6 @@ class ScriptedProvider:
         payment_method: str,
         idempotency_key: str,
         off_session: bool = False,
-        capture: Literal["automatic", "manual"] = "automatic",
         metadata: Mapping[str, str] | None = None,
     ) -> ChargeOutcome:
         self.charges += 1

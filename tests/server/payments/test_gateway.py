@@ -97,18 +97,22 @@ async def test_off_session_needs_no_page(provider: Provider) -> None:
     assert declined.code == "authentication_required"
 
 
-async def test_authorised_then_captured_at_a_lower_price(provider: Provider) -> None:
-    held = await charge(provider, capture="manual")
-    assert isinstance(held, Authorized)
-    view = await provider.gateway.retrieve(held.payment_intent)
-    assert view.capture_before is not None
-    assert view.capture_before > view.created
-    assert await provider.gateway.capture(held.payment_intent, 2000, "capture") == Paid(
-        held.payment_intent, 2000
+async def test_what_somebody_else_authorised_is_told_and_can_be_cancelled(provider: Provider) -> None:
+    made = await provider.api.v1.payment_intents.create_async(
+        {
+            "amount": 2500,
+            "currency": "eur",
+            "customer": await provider.customer(),
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "capture_method": "manual",
+        }
     )
-    assert await provider.gateway.capture(held.payment_intent, 2000, "again") == Paid(
-        held.payment_intent, 2000
-    )
+    held = await provider.gateway.retrieve(made.id)
+    assert held.capture_before is not None
+    assert held.capture_before > held.created
+    assert outcome_of(held) == Authorized(made.id, 2500, held.capture_before)
+    assert await provider.gateway.cancel(made.id) == Cancelled(made.id)
 
 
 async def test_a_cancel_that_comes_too_late_says_so(provider: Provider) -> None:
@@ -286,7 +290,7 @@ async def test_an_answer_cut_off_in_the_middle_is_unknown() -> None:
 
     server = await asyncio.start_server(half, "127.0.0.1", 0)
     gateway = StripeGateway(SECRET, base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    outcome = await gateway.capture("pi_1", 100, "k")
+    outcome = await gateway.cancel("pi_1")
     assert outcome == Unknown("connection_lost")
     await gateway.close()
     server.close()
@@ -363,7 +367,7 @@ async def test_calls_wait_for_their_turn_and_a_full_line_is_told_at_once(provide
     with pytest.raises(ProviderBusy) as busy:
         await gateway.retrieve("pi_none")
     assert busy.value.retry_after_s == 1.0
-    assert await gateway.capture("pi_none", 1, "k") == RateLimited(1.0)
+    assert await gateway.cancel("pi_none") == RateLimited(1.0)
     with pytest.raises(ProviderRefused):
         await gateway.retrieve("pi_none")
     assert line.left == []
@@ -372,7 +376,7 @@ async def test_calls_wait_for_their_turn_and_a_full_line_is_told_at_once(provide
 
 async def test_the_simulators_own_limit_is_felt_as_a_429(start: Any) -> None:
     async with start(rate_limit_per_s=3) as provider:
-        outcomes = await asyncio.gather(*(provider.gateway.capture("pi_none", 1, f"k{n}") for n in range(12)))
+        outcomes = await asyncio.gather(*(provider.gateway.cancel("pi_none") for _ in range(12)))
     limited = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
     assert len(limited) >= 8
 
