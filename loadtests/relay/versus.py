@@ -8,8 +8,8 @@ and the viewers share the others. The host is `publisher`'s: 2.5 Mbit/s with key
 and sound, deaf to keyframe requests, as OBS is. Every viewer answers consent checks and reads all that comes,
 at either relay, since what a kernel drops unread is cheap to send. CPU is of the whole process, and packets
 are those that viewers have read. `cores` near 1 means that a relay was at its end: then look at
-`frames_missing`, and measure again with fewer `--viewers`. Of what was `lost`, the viewers were too slow for
-the `overflowed`, not the relay. Linux only.
+`frames_missing`, and measure again with fewer `--viewers`. `overflowed` above 0 means that the viewers were:
+the kernel dropped what they did not read in time, and the machine was too busy to compare on. Linux only.
 """
 
 from __future__ import annotations
