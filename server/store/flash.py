@@ -22,7 +22,9 @@ SELECT f.id::text, f.variant_id::text, f.price_minor, f.buyer_limit,
        (extract(epoch FROM f.starts_at) * 1000)::bigint AS starts_ms,
        (extract(epoch FROM f.ends_at) * 1000)::bigint AS ends_ms, f.over_because,
        (extract(epoch FROM f.over_at) * 1000)::bigint AS over_ms, f.shop_id::text, f.over_key,
-       v.price_minor AS base_minor, v.compare_at_minor, {SHOWS_OF_V} AS show_ids
+       v.price_minor AS base_minor, v.compare_at_minor, {SHOWS_OF_V} AS selling_in,
+       ARRAY(SELECT w.id::text FROM shows w WHERE w.id = f.show_id AND w.state <> 'ended') AS begun_in,
+       f.show_id::text
 FROM flash_prices f JOIN variants v ON v.id = f.variant_id
 """
 
@@ -40,12 +42,14 @@ WHERE id = $1 AND over_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class FlashRow:
-    """A flash price, the variant's usual price now, and the shows not yet ended that sell it."""
+    """A flash price, the variant's usual price now, and the shows not yet ended that sell it or in which it
+    was begun. `show_id`: where it was begun, and can be ended when that show has ended, too."""
 
     flash: Flash
     shop_id: str
     base_minor: int
     show_ids: tuple[str, ...]
+    show_id: str | None
     over_key: str | None
 
 
@@ -105,7 +109,7 @@ class FlashStore:
         """
         async with self._database.transaction() as connection:
             found = await _locked(connection, canonical(flash_id))
-            if found is None or show_id not in found.show_ids:
+            if found is None or show_id not in (*found.show_ids, found.show_id):
                 raise NotPossible("no_such_flash", "There is no such flash price.")
             if found.over_key == key:
                 return [found]
@@ -166,8 +170,10 @@ def _row(record: asyncpg.Record) -> FlashRow:
         over=Over(record["over_because"]) if record["over_because"] else None,
         over_ms=record["over_ms"],
     )
-    shows = tuple(record["show_ids"])
-    return FlashRow(flash, record["shop_id"], record["base_minor"], shows, record["over_key"])
+    shows = tuple(sorted({*record["selling_in"], *record["begun_in"]}))
+    return FlashRow(
+        flash, record["shop_id"], record["base_minor"], shows, record["show_id"], record["over_key"]
+    )
 
 
 async def _locked(connection: Connection, flash_id: str | None) -> FlashRow | None:

@@ -82,7 +82,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS f (order_id, variant_id, flas
 WHERE l.order_id = f.order_id AND l.variant_id = f.variant_id
 """
 
-# Of two orders of a drop with one position, the later gets the next that is free. $1 orders of this transaction.
+# Of two orders of a drop with one position, the later gets the next that is free. $1 orders just written.
 _NUMBER = """
 UPDATE orders o SET drop_position = n.last + n.rank
 FROM (SELECT o.id, row_number() OVER (PARTITION BY o.drop_id ORDER BY o.drop_position, o.id) AS rank,
@@ -307,8 +307,8 @@ async def _hold(connection: Connection, placed: list[Placed]) -> None:
 
 
 async def _numbered(connection: Connection, decisions: list[Decision]) -> list[Decision]:
-    """A gate that was wiped with taps under way counts them anew: nobody is told another's position. The stock
-    rows are locked."""
+    """A gate that was wiped with taps under way counts them anew: nobody is told another's position. The
+    stock rows are locked."""
     dropped = {d.wish.order_id: d for d in decisions if isinstance(d, Placed) and d.position}
     moved = await connection.fetch(_NUMBER, list(dropped)) if dropped else []
     for order_id, position in moved:

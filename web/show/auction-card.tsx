@@ -205,7 +205,10 @@ function firstWords(auction: AuctionView): string {
   return auction.bids ? 'The shop bids for you, up to your maximum.' : 'Be the first to bid.';
 }
 
-function Won({ store, auction, standing }: StandingProps & { standing: StandingView }) {
+const failureWords = (phase: AuctionPhase, standing: StandingView | undefined): string =>
+  `${standing?.reason ?? ''} ${phase === 'unsold' ? 'It stays unsold' : 'It goes to the next bidder'}, and you were not charged.`.trim();
+
+function Won({ store, auction, phase, standing }: StandingProps & { standing: StandingView }) {
   const price = money(auction.price_minor, auction.card.currency);
   const { order_id } = standing;
   if (standing.state === 'won')
@@ -224,7 +227,7 @@ function Won({ store, auction, standing }: StandingProps & { standing: StandingV
   return (
     <div class="auction-word outbid" data-testid="standing">
       <span>
-        <b>The payment failed.</b> {standing.reason} It goes to the next bidder, and you were not charged. Use another card for your next bid.
+        <b>The payment failed.</b> {failureWords(phase, standing)} Use another card for your next bid.
       </span>
       <button type="button" class="undo" onClick={() => store.checkout.prepare(NEXT_TIME(store), { asked: 'card' })} data-testid="change-card">
         Cards
@@ -247,7 +250,7 @@ function Announced({ auction, phase, standing }: Omit<StandingProps, 'store'>) {
       leading: auction.state === 'announced' ? 'Your pre-bid is in.' : `You are leading the auction of ${auction.card.title}.`,
       outbid: `You have been outbid. The next bid is ${next}.`,
       won: `You won ${auction.card.title} for ${price}.`,
-      payment_failed: `The payment failed. ${standing?.reason ?? ''} It goes to the next bidder. You were not charged.`,
+      payment_failed: `The payment failed. ${failureWords(phase, standing)}`,
       lost: `The auction is over. ${auction.leader ?? 'Somebody else'} won.`,
     };
     say((standing && mine[standing.state]) ?? `Auction of ${auction.card.title}: ${headWords(auction, phase)}`);

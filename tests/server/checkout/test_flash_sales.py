@@ -224,3 +224,20 @@ async def test_news_of_a_price_set_meanwhile_say_what_is_charged(world: World) -
     now = await world.room_shop.set_price(ShowId(world.show_id), variant, 950, UserId(await world.person()))
     assert now == PriceNow(600, 950)
     assert await heard(world, PriceChanged) == []
+
+
+async def test_one_that_outlives_its_show_can_be_ended(world: World) -> None:
+    variant, staff = await world.variant(5), await world.person()
+    flash = await start(world, variant, duration_s=86_400)
+    await world.pool.execute("UPDATE shows SET state = 'ended'")
+    await send(world, staff, EndFlash, flash_id=flash.flash_id)
+    await bought(world, variant, price=1000)
+
+
+async def test_one_whose_product_left_the_run_of_show_is_ended_and_told_where_it_began(world: World) -> None:
+    variant, staff = await world.variant(5), await world.person()
+    flash = await start(world, variant)
+    await world.pool.execute("DELETE FROM show_items")
+    await send(world, staff, EndFlash, flash_id=flash.flash_id)
+    await bought(world, variant, price=1000)
+    assert [event.price_minor for event in await heard(world, FlashEnded)] == [1000]

@@ -199,6 +199,16 @@ describe('an auction', () => {
     expect(store.floor.standings.value['a1']!.state).toBe('won');
   });
 
+  it('says why a winner did not pay, and whose it is now', async () => {
+    enter({ auctions: { a1: { ...AUCTION, state: 'charging' } } });
+    store.floor.hearStanding(standing('payment_failed', { reason: 'The card has expired.' }));
+    await pass(20);
+    expect(words('standing')).toMatch(/The card has expired\. It goes to the next bidder, and you were not charged\./);
+    store.room.value = { ...store.room.value, auctions: { a1: { ...AUCTION, state: 'unsold' } } };
+    await pass(20);
+    expect(words('standing')).toMatch(/It stays unsold, and you were not charged\./);
+  });
+
   it('makes room for what is pinned next once it is over, not while it runs', async () => {
     const other = { ...CARD, product_id: 'p2', title: 'Cup' };
     enter({ auctions: { a1: AUCTION } });
