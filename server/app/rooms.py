@@ -19,7 +19,7 @@ from server.media import NodeRegistry
 
 
 class LogRooms:
-    """`server.routes.ports.Rooms`: a show that staff start or end over HTTP. Telling twice is one event."""
+    """`server.routes.deps.Rooms`: a show that staff start or end over HTTP. Telling twice is one event."""
 
     def __init__(self, log: ShowLog, redis: Redis, clock: Callable[[], float] = time.time) -> None:
         self._log, self._redis, self._clock = log, redis, clock

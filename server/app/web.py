@@ -42,13 +42,9 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
                 dist=PAGES,
                 passwords=passwords,
                 images=images,
-                tap=checkout.tap,
-                buyer=checkout.buyer,
-                shopkeeper=checkout.shopkeeper,
-                waitlists=checkout.ways.waitlists,
+                checkout=checkout,
                 rooms=LogRooms(ShowLog(redis), redis),
                 cards=gateway,
-                inbox=checkout.payments,
             )
             async with serving(build(deps), bound):
                 ready()

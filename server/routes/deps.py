@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
@@ -13,13 +14,26 @@ from redis.asyncio import Redis
 from server.auth.accounts import Accounts
 from server.auth.limits import Limits
 from server.auth.staff import Staff
+from server.checkout.buyer import Buyer
+from server.checkout.shopkeeper import Shopkeeper
+from server.checkout.tap import Tap
+from server.checkout.ways.waitlists import Waitlists
 from server.config import Settings
 from server.images import Images
 from server.media import NodeRegistry
+from server.payments.gateway import StripeGateway
 from server.routes.network import TrustedProxies
-from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap, Waitlists
+from server.store.payments import PaymentStore
 from server.store.pool import Pool
 from server.tickets import Tickets
+
+
+class Rooms(Protocol):
+    """Where a show's state is told: its room, and the media nodes. Telling twice is one event."""
+
+    async def show_started(self, show_id: str, by: str) -> None: ...
+
+    async def show_ended(self, show_id: str, by: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +54,7 @@ class Deps:
     shopkeeper: Shopkeeper
     waitlists: Waitlists
     rooms: Rooms
-    cards: CardGateway
-    inbox: Inbox
+    cards: StripeGateway
+    inbox: PaymentStore
     dist: Path  # built pages
     metrics: CollectorRegistry

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from server.checkout.shopkeeper import Shopkeeper
 from server.problems import Problem
-from server.routes.ports import Shopkeeper
 from server.shop.ids import ShopId
 from server.shopify import Fault, ImportedProduct, ImportedVariant, NotACsv, Parsed, parse
 from server.store import catalogue

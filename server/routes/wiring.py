@@ -13,12 +13,13 @@ from server.auth.accounts import Accounts
 from server.auth.limits import Limits
 from server.auth.passwords import Passwords
 from server.auth.staff import Staff
+from server.checkout.wiring import Checkout
 from server.config import Settings
 from server.images import Images
 from server.media import NodeRegistry
-from server.routes.deps import Deps
+from server.payments.gateway import StripeGateway
+from server.routes.deps import Deps, Rooms
 from server.routes.network import TrustedProxies
-from server.routes.ports import Buyer, CardGateway, Inbox, Rooms, Shopkeeper, Tap, Waitlists
 from server.store.pool import Pool
 from server.tickets import Tickets
 
@@ -35,13 +36,9 @@ def wire(
     dist: Path,
     passwords: Passwords,
     images: Images,
-    tap: Tap,
-    buyer: Buyer,
-    shopkeeper: Shopkeeper,
-    waitlists: Waitlists,
+    checkout: Checkout,
     rooms: Rooms,
-    cards: CardGateway,
-    inbox: Inbox,
+    cards: StripeGateway,
     clock: Callable[[], datetime] = utc_now,
     metrics: CollectorRegistry | None = None,
 ) -> Deps:
@@ -58,13 +55,13 @@ def wire(
         nodes=NodeRegistry(redis),
         proxies=TrustedProxies.of(settings.trusted_proxies),
         images=images,
-        tap=tap,
-        buyer=buyer,
-        shopkeeper=shopkeeper,
-        waitlists=waitlists,
+        tap=checkout.tap,
+        buyer=checkout.buyer,
+        shopkeeper=checkout.shopkeeper,
+        waitlists=checkout.ways.waitlists,
         rooms=rooms,
         cards=cards,
-        inbox=inbox,
+        inbox=checkout.payments,
         dist=dist,
         metrics=metrics or CollectorRegistry(),
     )

@@ -24,6 +24,7 @@ from server.app.checkout import charging, open_gateway
 from server.app.rooms import LogRooms
 from server.auth.passwords import Passwords
 from server.auth.staff import create_owner
+from server.checkout.wiring import Checkout
 from server.config import Settings
 from server.images import Images, ObjectImages
 from server.payments.simulator.app import serve
@@ -57,6 +58,24 @@ class Web:
     clock: Clock
     provider_url: str
     log: ShowLog
+    checkout: Checkout
+
+    def rebuilt(self, *, settings: Settings | None = None, redis: Redis | None = None) -> Any:
+        """The same application with other settings, or with another Redis."""
+        deps = self.deps
+        return build(
+            wire(
+                settings or deps.settings,
+                deps.pool,
+                redis or deps.redis,
+                dist=deps.dist,
+                passwords=deps.accounts.passwords,
+                images=deps.images,
+                checkout=self.checkout,
+                rooms=deps.rooms,
+                cards=deps.cards,
+            )
+        )
 
     def browser(self, ip: str = "192.0.2.1") -> httpx.AsyncClient:
         """A browser of its own, with its own cookies, on one of our pages."""
@@ -158,15 +177,11 @@ async def assembled(
             dist=tmp_path / "dist",
             passwords=passwords,
             images=images,
-            tap=checkout.tap,
-            buyer=checkout.buyer,
-            shopkeeper=checkout.shopkeeper,
-            waitlists=checkout.ways.waitlists,
+            checkout=checkout,
             rooms=LogRooms(log, redis),
             cards=gateway,
-            inbox=checkout.payments,
             clock=clock,
         )
-        yield Web(deps, build(deps), clock, provider_url, log)
+        yield Web(deps, build(deps), clock, provider_url, log, checkout)
     images.close()
     passwords.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,9 @@ from server import media
 from server.config import Settings
 from server.problems import KINDS, Problem
 from server.routes import errors, openapi
-from server.routes.app import OPERATIONS, build
+from server.routes.app import OPERATIONS
 from server.routes.network import TrustedProxies
 from server.routes.security import content_security_policy
-from server.routes.wiring import wire
 from server.store.pool import transaction
 
 from .conftest import Web
@@ -143,25 +143,8 @@ def test_the_policy_opens_only_what_is_used() -> None:
 
 
 async def test_https_brings_hsts_and_secure_cookies(web: Web) -> None:
-    deps = web.deps
     settings = Settings(public_url="https://shop.test", stripe_webhook_secret="whsec_x")
-    secure = build(
-        wire(
-            settings,
-            deps.pool,
-            deps.redis,
-            dist=deps.dist,
-            passwords=deps.accounts.passwords,
-            images=deps.images,
-            tap=deps.tap,
-            buyer=deps.buyer,
-            shopkeeper=deps.shopkeeper,
-            waitlists=deps.waitlists,
-            rooms=deps.rooms,
-            cards=deps.cards,
-            inbox=deps.inbox,
-        )
-    )
+    secure = web.rebuilt(settings=settings)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(secure),
         base_url="https://shop.test",
@@ -202,27 +185,9 @@ async def test_health_says_what_each_part_is(web: Web) -> None:
 
 
 async def test_without_redis_pages_go_on_and_health_says_so(web: Web) -> None:
-    deps = web.deps
     await make_show(web)
     async with open_redis("redis://127.0.0.1:9", deadline_s=0.5) as nowhere:
-        app = build(
-            wire(
-                deps.settings,
-                deps.pool,
-                nowhere,
-                dist=deps.dist,
-                passwords=deps.accounts.passwords,
-                images=deps.images,
-                tap=deps.tap,
-                buyer=deps.buyer,
-                shopkeeper=deps.shopkeeper,
-                waitlists=deps.waitlists,
-                rooms=deps.rooms,
-                cards=deps.cards,
-                inbox=deps.inbox,
-            )
-        )
-        lame = Web(deps, app, web.clock, "", web.log)
+        lame = dataclasses.replace(web, app=web.rebuilt(redis=nowhere))
         assert (await lame.browser().get("/api/shows")).status_code == 200
         browser = await lame.signed_in()
         assert (await browser.get("/api/me")).json()["user"]
