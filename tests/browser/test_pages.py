@@ -46,6 +46,10 @@ PAGES = {
     "office": ("owner", "/office"),
     "catalogue": ("owner", "/office/catalogue"),
     "orders of the shop": ("owner", "/office/orders"),
+    "show of the shop": ("owner", "/office/shows/{second}"),
+    "team": ("owner", "/office/people"),
+    "settings": ("owner", "/office/settings"),
+    "activity": ("owner", "/office/activity"),
 }
 
 

@@ -45,7 +45,7 @@ function Finder({ store }: { store: DeskStore }) {
   const inShow = new Set(store.run.value.map((row) => row.card.product_id));
   return (
     <div class="finder">
-      <Field label="Search the catalogue" name="q" type="search" value={words} onValue={setWords} autocomplete="off" autoFocus testid="product-search" />
+      <Field label="Search the catalogue" name="q" type="search" value={words} onValue={setWords} autocomplete="off" autofocus testid="product-search" />
       <ProblemNote problem={problem} retry={() => setAgain(again + 1)} />
       <ProblemNote problem={refused} />
       <div class="finder-rows">

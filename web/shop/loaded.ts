@@ -1,6 +1,6 @@
 /** What a page asked for: not there yet, there, or why not; and asking again. */
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { asProblem, type Problem } from '../core/problem.ts';
 
 export interface Loaded<Value> {
@@ -61,6 +61,45 @@ export function useDoing(): Doing {
     }
   };
   return { busy, problem, run, clear: () => setProblem(null) };
+}
+
+export interface Saving<Value> {
+  problem: Problem | null;
+  save: (value: Value) => Promise<boolean>;
+}
+
+/** Saves what changes faster than the shop answers. */
+export function useSaving<Value>(send: (value: Value) => Promise<unknown>): Saving<Value> {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const keep = useMemo(() => newestLast(send), []);
+  const save = (value: Value) => {
+    setProblem(null);
+    return keep(value).then(
+      () => true,
+      (error) => (setProblem(asProblem(error)), false),
+    );
+  };
+  return { problem, save };
+}
+
+/** Sends one at a time, the newest last; those that came between are left out. Settles once nothing is left to send. */
+export function newestLast<Value>(send: (value: Value) => Promise<unknown>): (value: Value) => Promise<void> {
+  let next: { value: Value } | null = null;
+  let sending: Promise<void> | null = null;
+  const sendAll = async () => {
+    try {
+      for (let now = next; now; now = next) {
+        next = null;
+        await send(now.value);
+      }
+    } finally {
+      next = sending = null;
+    }
+  };
+  return (value) => {
+    next = { value };
+    return (sending ??= sendAll());
+  };
 }
 
 const TYPING_MS = 250;

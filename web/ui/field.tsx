@@ -51,12 +51,13 @@ export interface FieldProps extends FieldFrame {
   prefix?: string;
   rows?: number;
   testid?: string;
-  autoFocus?: boolean;
+  /** Has the focus when the dialog around it opens. */
+  autofocus?: boolean;
 }
 
 /** A labelled text input, password with a show button, or (with `rows`) a textarea. */
 export function Field(props: FieldProps) {
-  const { label, hint, problem, optional, onValue, testid, prefix, rows, type = 'text', autoFocus, ...input } = props;
+  const { label, hint, problem, optional, onValue, testid, prefix, rows, type = 'text', ...input } = props;
   const id = useId();
   const [shown, setShown] = useState(false);
   const common = {
@@ -68,20 +69,14 @@ export function Field(props: FieldProps) {
     'aria-describedby': problem || hint ? `${id}-note` : undefined,
     onInput: (event: Event) => onValue((event.currentTarget as HTMLInputElement).value),
   };
-  const focus = (element: HTMLElement | null) => {
-    if (autoFocus && element && !element.dataset['focused']) {
-      element.dataset['focused'] = '1';
-      element.focus();
-    }
-  };
   return (
     <Frame id={id} label={label} hint={hint} problem={problem} optional={optional}>
       {rows ? (
-        <textarea {...common} ref={focus} rows={rows} />
+        <textarea {...common} rows={rows} />
       ) : (
         <div class="input-row">
           {prefix && <span class="input-prefix">{prefix}</span>}
-          <input {...common} ref={focus} type={(shown ? 'text' : type) as 'text'} />
+          <input {...common} type={(shown ? 'text' : type) as 'text'} />
           {type === 'password' && (
             <IconButton
               icon={shown ? 'eye_off' : 'eye'}

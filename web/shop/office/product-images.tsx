@@ -7,7 +7,7 @@ import { Dialog } from '../../ui/dialog.tsx';
 import { Field } from '../../ui/field.tsx';
 import { Picture } from '../../ui/picture.tsx';
 import { Note, ProblemNote } from '../../ui/status.tsx';
-import { useDoing } from '../loaded.ts';
+import { useDoing, useSaving } from '../loaded.ts';
 import { Asking, FilePick, Panel } from './parts.tsx';
 import { may, staff, type WholeProduct } from './staff.ts';
 
@@ -21,7 +21,7 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
   const [described, describe] = useState<ProductImage | null>(null);
   const [said, say] = useState('');
   const list = useRef<HTMLUListElement>(null);
-  const moving = useDoing();
+  const moving = useSaving((next: ProductImage[]) => staff.orderImages(product.id, next.map(({ id }) => id)));
   useEffect(() => setImages(product.images), [product]);
   const move = (from: number, to: number, button: 'before' | 'after') => {
     const next = moved(images, from, to);
@@ -33,7 +33,7 @@ export function Images({ product, onChanged }: { product: WholeProduct; onChange
       const same = place?.querySelector<HTMLButtonElement>(`[data-move=${button}] button:not(:disabled)`);
       (same ?? place?.querySelector<HTMLButtonElement>('[data-move] button:not(:disabled)'))?.focus();
     });
-    void moving.run(() => staff.orderImages(product.id, next.map(({ id }) => id))).then((done) => done || setImages(images));
+    void moving.save(next).then((done) => done || onChanged());
   };
   const upload = async (files: File[]) => {
     setBusy(true);
@@ -139,7 +139,7 @@ function DescriptionForm(props: { product: WholeProduct; image: ProductImage; on
       <div class="describe-picture">
         <Picture url={image.url} alt="" width={640} />
       </div>
-      <Field label="Description" name="alt" value={alt} onValue={setAlt} rows={2} maxLength={200} autoFocus hint="In a sentence, for people who hear the page: “White mug with a blue rim, from the side.”" testid="image-alt" />
+      <Field label="Description" name="alt" value={alt} onValue={setAlt} rows={2} maxLength={200} autofocus hint="In a sentence, for people who hear the page: “White mug with a blue rim, from the side.”" testid="image-alt" />
       <ProblemNote problem={problem} />
       <Button type="submit" kind="primary" size="l" wide busy={busy} testid="save-alt">
         Save

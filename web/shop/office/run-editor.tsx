@@ -10,7 +10,7 @@ import { Icon } from '../../ui/icons.tsx';
 import { ProductCard } from '../../ui/product-card.tsx';
 import { currency } from '../../ui/session.ts';
 import { Badge, Empty, ProblemNote, Skeleton } from '../../ui/status.tsx';
-import { useDoing, useLoaded, useSettled } from '../loaded.ts';
+import { useLoaded, useSaving, useSettled } from '../loaded.ts';
 import { Panel, SearchField } from './parts.tsx';
 import { may, staff } from './staff.ts';
 
@@ -18,13 +18,12 @@ export function RunEditor({ showId, ended }: { showId: string; ended: boolean })
   const { value: show, problem, reload } = useLoaded(() => api.show(showId), showId);
   const [products, setProducts] = useState<Product[] | null>(null);
   const [adding, setAdding] = useState(false);
-  const saving = useDoing();
+  const saving = useSaving((next: Product[]) => staff.setItems(showId, next.map(({ id }) => id)));
   useEffect(() => void (show && setProducts(show.items.map(({ product }) => product))), [show]);
   const pinned = show?.items.find(({ state }) => state === 'pinned')?.product.id;
   const save = (next: Product[]) => {
-    const before = products;
     setProducts(next);
-    void saving.run(() => staff.setItems(showId, next.map(({ id }) => id))).then((done) => done || setProducts(before));
+    void saving.save(next).then((done) => done || reload());
   };
   const edits = may.editShows() && !ended;
   return (
@@ -48,9 +47,9 @@ export function RunEditor({ showId, ended }: { showId: string; ended: boolean })
           What is in the run-of-show can be pinned over the picture.
         </Empty>
       )}
-      {products && products.length > 0 && <Order products={products} pinned={pinned} edits={edits} busy={saving.busy} onOrder={save} />}
+      {products && products.length > 0 && <Order products={products} pinned={pinned} edits={edits} onOrder={save} />}
       <Sheet open={adding} onClose={() => setAdding(false)} title="Add products" testid="add-items-sheet">
-        {adding && <Picker taken={new Set(products?.map(({ id }) => id))} busy={saving.busy} onPick={(product) => save([...(products ?? []), product])} />}
+        {adding && <Picker taken={new Set(products?.map(({ id }) => id))} onPick={(product) => save([...(products ?? []), product])} />}
       </Sheet>
     </Panel>
   );
@@ -60,11 +59,10 @@ interface OrderProps {
   products: Product[];
   pinned: string | undefined;
   edits: boolean;
-  busy: boolean;
   onOrder: (products: Product[]) => void;
 }
 
-function Order({ products, pinned, edits, busy, onOrder }: OrderProps) {
+function Order({ products, pinned, edits, onOrder }: OrderProps) {
   const [dragged, drag] = useState<number | null>(null);
   const [over, setOver] = useState<number | null>(null);
   const [said, say] = useState('');
@@ -133,7 +131,7 @@ function Order({ products, pinned, edits, busy, onOrder }: OrderProps) {
                   icon="trash"
                   kind="danger"
                   label={`Take ${product.title} out`}
-                  disabled={busy || product.id === pinned}
+                  disabled={product.id === pinned}
                   onClick={() => onOrder(products.filter(({ id }) => id !== product.id))}
                 />
               </span>
@@ -145,7 +143,7 @@ function Order({ products, pinned, edits, busy, onOrder }: OrderProps) {
   );
 }
 
-function Picker({ taken, busy, onPick }: { taken: ReadonlySet<string>; busy: boolean; onPick: (product: Product) => void }) {
+function Picker({ taken, onPick }: { taken: ReadonlySet<string>; onPick: (product: Product) => void }) {
   const [words, setWords] = useState('');
   const q = useSettled(words.trim());
   const { value, problem, reload } = useLoaded(() => staff.products({ q, state: 'active' }), q);
@@ -170,7 +168,7 @@ function Picker({ taken, busy, onPick }: { taken: ReadonlySet<string>; busy: boo
                 taken.has(product.id) ? (
                   <Badge icon="check">Added</Badge>
                 ) : (
-                  <Button size="s" icon="plus" disabled={busy} onClick={() => onPick(product)}>
+                  <Button size="s" icon="plus" onClick={() => onPick(product)}>
                     Add<span class="visually-hidden"> {product.title}</span>
                   </Button>
                 )
