@@ -13,6 +13,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from overlay.log import ShowLog, open_redis
+from overlay.tasks import end
 from server import media
 from server.app.picture_news import News
 from server.app.signals import hear_ended_shows
@@ -114,8 +115,7 @@ async def run(settings: Settings, ready: Callable[[], None]) -> None:
             finally:
                 news.draining()
                 await _drain(node, registry, settings)
-                for task in (telling, hearing, keeping):
-                    await _end(task)
+                await end((telling, hearing, keeping))
     finally:
         await node.stop()
         await redis.aclose()
@@ -140,16 +140,7 @@ async def _drain(node: Node, registry: NodeRegistry, settings: Settings) -> None
         while not draining.done() and await _has_another(registry, settings.node_id):
             await asyncio.wait({draining}, timeout=_LOOK_AGAIN_S)
     finally:  # also when told to stop a second time
-        draining.cancel()
-        await asyncio.gather(draining, return_exceptions=True)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel it until it has ended. Once is not enough: on Python 3.11 redis-py may lose a cancellation that
-    comes while it writes (asyncio.wait_for, python/cpython#86296)."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_LOOK_AGAIN_S)
+        await end((draining,))
 
 
 async def _has_another(registry: NodeRegistry, node_id: str) -> bool:
