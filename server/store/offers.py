@@ -37,9 +37,12 @@ async def take(connection: Connection, wish: Wish) -> Offer | None:
 
 
 def for_holder(reading: Reading, offer: Offer) -> Reading:
-    """The shop as the offer's holder finds it: as many units as were offered, and no line before them."""
+    """The shop as the offer's holder finds it: as many units as were offered, no line before them, and no
+    drop that was scheduled since."""
     variants = [
-        replace(v, waiting=False, available=min(v.available, offer.units)) if v.id == offer.variant_id else v
+        replace(v, waiting=False, opens_ms=None, available=min(v.available, offer.units))
+        if v.id == offer.variant_id
+        else v
         for v in reading.variants
     ]
     return replace(reading, variants=variants)

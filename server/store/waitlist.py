@@ -72,12 +72,21 @@ INSERT INTO stock_movements (variant_id, kind, available_delta, held_delta, sold
 VALUES ($1, $2, $3, $4, 0)
 """
 
+# Nobody is offered more than they may buy at a flash price that runs.
 _LINE = """
-SELECT w.id::text, CASE WHEN w.user_id IS NULL THEN 0 ELSE w.quantity END AS quantity,
+SELECT w.id::text,
+       CASE WHEN w.user_id IS NULL THEN 0 WHEN f.buyer_limit > 0 THEN least(w.quantity, f.buyer_limit - (
+         SELECT coalesce(sum(l.quantity), 0)::int FROM order_lines l JOIN orders o ON o.id = l.order_id
+         WHERE l.flash_id = f.id AND o.user_id = w.user_id
+           AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')))
+       ELSE w.quantity END AS quantity,
        (SELECT coalesce(sum(l.quantity), 0)::int FROM order_lines l JOIN orders o ON o.id = l.order_id
         WHERE l.variant_id = w.variant_id AND o.user_id = w.user_id
           AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')) AS bought
-FROM waitlist w WHERE w.variant_id = $1 AND w.state = 'waiting' ORDER BY w.number LIMIT $2
+FROM waitlist w
+LEFT JOIN flash_prices f
+  ON f.variant_id = w.variant_id AND f.over_at IS NULL AND f.ends_at > clock_timestamp()
+WHERE w.variant_id = $1 AND w.state = 'waiting' ORDER BY w.number LIMIT $2
 """
 
 _STOCK = """

@@ -20,6 +20,7 @@ from overlay.selling import (
     PlaceState,
     PlaceView,
     ScheduleDrop,
+    StartFlash,
     Waitlist,
 )
 from overlay.signals import user_channel
@@ -393,6 +394,32 @@ async def test_the_room_is_not_told_of_units_that_are_for_the_line(world: World)
     await join(world, variant, await world.person())
     staff = RoomUserId(await world.person())
     assert await world.room_shop.set_stock(ShowId(world.show_id), variant, 2, staff) == 0
+
+
+async def test_nobody_is_offered_more_than_a_flash_price_lets_them_buy(world: World) -> None:
+    variant, staff = await sold_out(world), await world.person()
+    ada, bob = await world.person(), await world.person()
+    await join(world, variant, ada, 3)
+    await join(world, variant, bob, 1)
+    await send(world, staff, StartFlash, variant_id=variant, price_minor=600, duration_s=60, buyer_limit=1)
+    await restock(world, variant, 2)
+    await world.ways.waitlists.serve()
+    assert [(await offer(world, who)).offered for who in (ada, bob)] == [1, 1]
+    await world.tap.buy(await wish_for(world, ada, variant, price=600))
+
+
+async def test_an_offer_stands_though_a_drop_is_scheduled_after_it(world: World) -> None:
+    variant, staff = await sold_out(world), await world.person()
+    ada = await world.person()
+    await join(world, variant, ada)
+    await restock(world, variant, 1)
+    await world.ways.waitlists.serve()
+    wish = await wish_for(world, ada, variant)
+    await send(world, staff, ScheduleDrop, variant_id=variant, opens_in_s=60, units=5)
+    assert await code_of(bought(world, variant, price=1000)) == "not_open_yet"
+    assert (await world.tap.buy(wish)).state == "charging"
+    assert await world.stock_of(variant) == (5, 2, 0)
+    await world.assert_books_balance()
 
 
 async def test_who_starts_a_drop_says_how_long_its_offers_stand(world: World) -> None:
