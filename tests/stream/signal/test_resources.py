@@ -3,18 +3,11 @@
 import hashlib
 
 import httpx
-import pytest
 
 from stream.node import IceServer, Node, NodeSettings
 
 SDP = {"content-type": "application/sdp"}
 FRAGMENT = {"content-type": "application/trickle-ice-sdpfrag"}
-
-
-@pytest.fixture
-async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
-        yield client
 
 
 def assert_problem(response, status, code):

@@ -7,7 +7,6 @@ viewer. The counter-offer (4.3.2) and what events say are in test_whep_extension
 import asyncio
 import json
 
-import httpx
 import pytest
 
 from stream.signal.sdp import parse
@@ -18,23 +17,6 @@ JSON = {"content-type": "application/json"}
 POST = "/whep?ticket=view.show"
 NEW = "a=ice-ufrag:next\r\na=ice-pwd:0123456789012345678901\r\n"
 EXTENSION = "urn:ietf:params:whep:ext:core:"
-
-
-@pytest.fixture
-async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
-        yield client
-
-
-@pytest.fixture
-async def shot(light, camera, node):
-    publisher = await light().join("publish.show.key", video=("VP8",))
-    running = camera(publisher, codec="VP8")
-    running.frame(key=True)
-    async with asyncio.timeout(5):
-        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
-            await asyncio.sleep(0.01)
-    return running
 
 
 @pytest.fixture

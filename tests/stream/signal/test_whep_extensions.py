@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-import httpx
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
@@ -13,23 +12,6 @@ from stream.signal.events import EventStream, EventStreams, read_wanted
 
 SDP = {"content-type": "application/sdp"}
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
-        yield client
-
-
-@pytest.fixture
-async def shot(light, camera, node):
-    publisher = await light().join("publish.show.key", video=("VP8",))
-    running = camera(publisher, codec="VP8")
-    running.frame(key=True)
-    async with asyncio.timeout(5):
-        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
-            await asyncio.sleep(0.01)
-    return running
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ POST = "/whip?ticket=publish.show.k"
 
 
 @pytest.fixture
-async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
-        yield client
-
-
-@pytest.fixture
 async def created(http, make_offer):
     response = await http.post(POST, content=make_offer("sendonly"), headers=SDP)
     assert response.status_code == 201
