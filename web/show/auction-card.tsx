@@ -32,7 +32,7 @@ export function AuctionCard({ store, auction }: { store: ShowStore; auction: Auc
             {priceWords(auction, phase)}
           </span>
           <span class="pin-variant" data-testid="auction-leader">
-            {leaderWords(auction, standing)} <Icon name="chevron_right" size={14} />
+            {leaderWords(auction, standing, phase)} <Icon name="chevron_right" size={14} />
           </span>
         </span>
       </button>
@@ -49,8 +49,9 @@ function priceWords(auction: AuctionView, phase: AuctionPhase): string {
   return money(auction.price_minor, currency);
 }
 
-function leaderWords(auction: AuctionView, standing: StandingView | undefined): string {
-  const count = auction.bids ? `${auction.bids} ${auction.bids === 1 ? 'bid' : 'bids'}` : 'No bids yet';
+function leaderWords(auction: AuctionView, standing: StandingView | undefined, phase: AuctionPhase): string {
+  const none = takesBids(phase) ? 'No bids yet' : 'No bids';
+  const count = auction.bids ? `${auction.bids} ${auction.bids === 1 ? 'bid' : 'bids'}` : none;
   if (!auction.leader) return count;
   return `${standing?.alias === auction.leader ? 'You' : auction.leader} · ${count}`;
 }
@@ -215,7 +216,7 @@ function Won({ store, auction, phase, standing }: StandingProps & { standing: St
     return (
       <div class="auction-word won" data-testid="standing">
         <span>
-          <b>You won, for {price}.</b> {order_id ? 'Your order is below; delivery comes on top.' : 'Your order is being made.'}
+          <b>You won, for {price}.</b> {order_id ? 'It goes on your card, with delivery on top.' : 'Your order is being made.'}
         </span>
         {order_id && (
           <a href={`/orders/${order_id}`} target="_blank" rel="noopener">

@@ -175,14 +175,14 @@ export class Checkout {
     return this.#won.has(orderId);
   }
 
-  /** Takes up an order that an auction made for this buyer, and follows it to its end. */
-  async adopt(orderId: string): Promise<void> {
+  /** Takes up an order that an auction made for this buyer, and follows it to its end. `old`: what is over by now is no news. */
+  async adopt(orderId: string, { old = false } = {}): Promise<void> {
     const purchase = this.purchase.value;
     if ('orderId' in purchase && purchase.orderId === orderId && purchase.step !== 'declined') return;
     this.#won.add(orderId);
     try {
       const order = await api.order(orderId);
-      if (!this.busy) this.#pickUp(order);
+      if (!this.busy && !(old && OVER.has(order.state))) this.#pickUp(order);
     } catch (error) {
       // Its news come through the room as well, and it stands under the account.
       if (!(error instanceof Problem)) throw error;

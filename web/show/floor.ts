@@ -133,7 +133,7 @@ export class Floor implements Waiting {
       if (before?.state !== after.state) this.#say(standing.auction_id, null);
     });
     this.ticks.poke();
-    if (after.state === 'won' && after.order_id) void this.store.checkout.adopt(after.order_id);
+    if (after.state === 'won' && after.order_id) void this.store.checkout.adopt(after.order_id, { old: !before });
     if (before && after.state === 'payment_failed') toast('The payment for your auction failed. You were not charged.', 'warn');
   }
 

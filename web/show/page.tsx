@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { LinkButton } from '../ui/button.tsx';
 import { signInUrl } from '../ui/session.ts';
+import { Shell } from '../ui/shell.tsx';
 import { Failed } from '../ui/start.tsx';
 import { Empty, Toasts } from '../ui/status.tsx';
 import { AuctionSheet } from './auction-sheet.tsx';
@@ -78,16 +79,20 @@ function Cut({ store }: { store: ShowStore }) {
 }
 
 function NoShow({ store }: { store: ShowStore }) {
+  return <Shell nav={[{ href: '/', title: 'Live' }, { href: '/products', title: 'Shop' }]}>{whyNoShow(store)}</Shell>;
+}
+
+function whyNoShow(store: ShowStore) {
   const problem = store.problem.value!;
   if (problem.status === 404)
     return (
-      <Empty icon="camera_off" title="There is no such show" action={<LinkButton href="/">See what is on</LinkButton>}>
+      <Empty icon="camera_off" title="There is no such show" action={<LinkButton href="/" kind="primary">See what is on</LinkButton>}>
         The link may be old or mistyped.
       </Empty>
     );
   if (problem.status === 401 || problem.status === 403)
     return (
-      <Empty icon="lock" title="This show is private" action={<LinkButton href={signInUrl()}>Sign in</LinkButton>}>
+      <Empty icon="lock" title="This show is private" action={<LinkButton href={signInUrl()} kind="primary">Sign in</LinkButton>}>
         Open it with the link you were sent, or sign in with an account that may watch it.
       </Empty>
     );

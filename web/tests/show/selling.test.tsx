@@ -239,6 +239,19 @@ describe('an auction', () => {
     expect(asked).toHaveLength(4);
   });
 
+  it('says that it is won once, and not again with each opening of the page', async () => {
+    const order = { id: 'o1', state: 'paid', total_minor: 1400, currency: 'EUR', lines: [] };
+    vi.stubGlobal('fetch', async () => Response.json(order));
+    const opened = { leading: 'paid', nothing: 'idle' };
+    for (const [known, step] of Object.entries(opened)) {
+      enter({ auctions: { a1: { ...AUCTION, state: 'sold' } } });
+      if (known === 'leading') store.floor.hearStanding(standing('leading'));
+      store.floor.hearStanding(standing('won', { order_id: 'o1' }));
+      await pass(100);
+      expect(store.checkout.purchase.value.step).toBe(step);
+    }
+  });
+
   it('takes no bid after the hammer, whether or not its news has come', async () => {
     enter({ auctions: { a1: AUCTION } });
     await pass(30_010);
