@@ -15,7 +15,6 @@ CommandId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0
 CommentText = Annotated[str, Meta(min_length=1, max_length=300)]
 Quantity = Annotated[int, Meta(ge=1, le=99)]
 AmountMinor = Annotated[int, Meta(ge=0, le=99_999_999)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class Reaction(StrEnum):

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, NewType
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -32,8 +32,6 @@ from redis.exceptions import (
 
 from overlay.frames import Offset, ShowId
 from overlay.messages import AnyEvent, Snapshot
-
-EventId = NewType("EventId", str)
 
 ENTRIES_KEPT = 5_000
 HISTORY = 1_000

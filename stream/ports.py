@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 BroadcastId = NewType("BroadcastId", str)
-PeerId = NewType("PeerId", str)
 
 
 class Purpose(StrEnum):

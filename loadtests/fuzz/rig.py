@@ -33,7 +33,6 @@ from stream.wire.fanout import Fanout
 from stream.wire.ingress import Ingress
 
 Address = tuple[str, int]
-PASSWORD = "0123456789012345678901"  # noqa: S105
 _AWAY_S = 700.0
 QUEUED = 200
 """Steps that the sender may be behind: a tenth of its bound."""

@@ -17,7 +17,6 @@ from loadtests.relay.signalling import SDP, Answer, delete, offer, post, read_an
 from loadtests.relay.viewers import receiver_report
 
 FRAGMENT = "application/trickle-ice-sdpfrag"
-_MAX_FRAME = 2048
 
 
 @dataclass(slots=True)

@@ -17,7 +17,6 @@ from itertools import count
 from typing import NamedTuple
 
 VIDEO_CLOCK = 90_000
-AUDIO_CLOCK = 48_000
 AUDIO_STEP = 960
 """Samples of one 20 ms Opus packet."""
 PACKET_BYTES = 1180

@@ -11,7 +11,6 @@ ShowId = NewType("ShowId", str)
 UserId = NewType("UserId", str)
 OrderId = NewType("OrderId", str)
 VariantId = NewType("VariantId", str)
-ProductId = NewType("ProductId", str)
 
 
 _CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch

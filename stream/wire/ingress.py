@@ -12,7 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterable
 
-from .ice import Address, Credentials, parse_binding, plain_host
+from .ice import Address, Credentials, parse_binding
 from .peer import Clock, Peer
 
 log = logging.getLogger(__name__)
@@ -123,8 +123,3 @@ class Ingress:
         for address in addresses:
             if self._by_address.get(address) is peer:
                 del self._by_address[address]
-
-
-def peer_host(address: Address | None) -> str:
-    """The host of an address for a log line."""
-    return plain_host(str(address[0])) if address else ""

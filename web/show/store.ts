@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
-import { availableIn, cardOf, live } from '../core/offer.ts';
+import { cardOf, live } from '../core/offer.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import { CloseCode, type AnyEvent, type ProductCard, type Reaction, type You } from '../core/protocol.ts';
 import { ReactionFold } from '../core/reactions.ts';
@@ -260,5 +260,3 @@ export class ShowStore {
     this.bursts.value = { kind, count, key: ++this.#burstKey };
   }
 }
-
-export const isSoldOut = (card: ProductCard): boolean => availableIn(card) <= 0;
