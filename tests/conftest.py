@@ -23,12 +23,19 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
 from server.embedded import postgres, valkey
 
 T = TypeVar("T")
+
+# The same examples for everybody, however slow the machine; `--hypothesis-profile=default` finds others.
+hypothesis.settings.register_profile(
+    "same_for_all", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("same_for_all")
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:
@@ -64,7 +71,7 @@ class Databases:
         _wait_for(self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
     async def _execute(self, sql: str) -> None:
-        connection = await asyncpg.connect(self.admin_url, timeout=10)
+        connection = await asyncpg.connect(self.admin_url, timeout=30)
         try:
             await connection.execute(sql)
         finally:

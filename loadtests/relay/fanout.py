@@ -186,7 +186,7 @@ class Bench:
         ends = time.monotonic() + seconds
         self._both(self._track.frame(), Result(self._result.viewers))  # warms caches, is not counted
         self._settle()
-        while time.monotonic() < ends:
+        while not self._result.bare or time.monotonic() < ends:
             self._both(self._track.frame(), self._result)
         self._result.drops -= self._settle()
         stats = self._fanout.stats()

@@ -206,7 +206,7 @@ async def _wait_ready(server: Server, cluster: Cluster, ready_s: float) -> None:
 
 
 async def _ensure_database(server: Server) -> None:
-    connection = await asyncpg.connect(server.url_of("postgres"), timeout=10)
+    connection = await asyncpg.connect(server.url_of("postgres"), timeout=_READY_S)
     try:
         known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE)
         if not known:

@@ -25,7 +25,7 @@ FLAGS = [
 ]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE_MS = 25_000  # five browsers and the whole demo share two cores
+PATIENCE_MS = 60_000  # five browsers and the whole demo share two cores
 expect.set_options(timeout=PATIENCE_MS)
 
 

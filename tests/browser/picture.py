@@ -8,7 +8,7 @@ HALF_RTP_RANGE = 1 << 31  # a step beyond it would be one back (RFC 3550 5.1)
 
 MOVING = """
 async () => {
-  const late = new Promise((_, never) => setTimeout(() => never(new Error('it stands still')), 25_000));
+  const late = new Promise((_, never) => setTimeout(() => never(new Error('it stands still')), 60_000));
   const video = document.querySelector('video');
   const canvas = new OffscreenCanvas(48, 48);
   const pen = canvas.getContext('2d', { willReadFrequently: true });
@@ -29,7 +29,7 @@ async () => {
 
 PAINTED = """
 new Promise((painted, never) => {
-  setTimeout(() => never(new Error('no picture within 25 s')), 25_000);
+  setTimeout(() => never(new Error('no picture within 60 s')), 60_000);
   const look = () => document.querySelector('video')?.videoWidth ? painted() : setTimeout(look, 50);
   look();
 })

@@ -40,7 +40,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One script with the packages in it."""
     out = tmp_path_factory.mktemp("players")
     vite = [str(WEB / "node_modules/.bin/vite"), "build", "--config", "tests/players/vite.config.ts"]
-    subprocess.run([*vite, "--outDir", str(out), "--logLevel", "error"], cwd=WEB, check=True, timeout=60)
+    subprocess.run([*vite, "--outDir", str(out), "--logLevel", "error"], cwd=WEB, check=True, timeout=300)
     return (out / "players.js").read_text()
 
 

@@ -28,7 +28,7 @@ def command(demo: Demo, person: Person, show_id: str, **wish: object) -> dict[st
     ticket = person.api("POST", f"/api/shows/{show_id}/room-ticket", {}).json()["ticket"]
     command_id = str(uuid_utils.uuid7())
     hello = {"type": "hello", "protocol": 1, "show_id": show_id, "ticket": ticket}
-    with connect(str(demo.report["overlay_url"]), open_timeout=10, close_timeout=2) as room:
+    with connect(str(demo.report["overlay_url"]), open_timeout=30, close_timeout=2) as room:
         room.send(json.dumps(hello))
         room.send(json.dumps({"id": command_id} | wish))
         while True:

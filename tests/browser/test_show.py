@@ -35,7 +35,7 @@ def ask(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def _query(url: str, sql: str, *arguments: object) -> list[dict[str, Any]]:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=30)
     try:
         return [dict(row) for row in await connection.fetch(sql, *arguments)]
     finally:
@@ -53,7 +53,7 @@ def payments(demo: Demo) -> list[dict[str, Any]]:
         f"{settings['HAWKER_STRIPE_API_URL']}/v1/_audit",
         headers={"Authorization": f"Bearer {settings['HAWKER_STRIPE_SECRET_KEY']}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         audit = json.load(answer)
     return list(audit.get("payment_intents") or audit["data"])
 

@@ -71,8 +71,13 @@ async def sent_and_come(
             sock.send(datagram)
         else:
             sock.sendto(datagram, next(iter(path._backs.values())).getsockname())
-    await asyncio.sleep(0.1)
-    return ends.come(ends.server if sock is ends.client else ends.client)
+    way, other = ("up", ends.server) if sock is ends.client else ("down", ends.client)
+    media, come = sum(datagram[0] >= 128 for datagram in datagrams), list[bytes]()
+    async with asyncio.timeout(30):
+        while path.counts[way] < media or len(come) < len(datagrams) - path.counts[f"{way}_lost"]:
+            await asyncio.sleep(0.001)
+            come += ends.come(other)
+    return come
 
 
 async def test_it_loses_its_share_of_the_media_both_ways_and_nothing_else(ends_of) -> None:
@@ -102,7 +107,7 @@ async def test_what_comes_takes_as_long_as_it_should(ends_of) -> None:
     began = time.monotonic()
     ends.client.send(MEDIA)
     assert await asyncio.get_running_loop().sock_recv(ends.server, 100) == MEDIA
-    assert 0.05 <= time.monotonic() - began < 0.5
+    assert 0.05 <= time.monotonic() - began < 5
     assert path.counts["up_lost"] == 0
 
 
@@ -154,7 +159,7 @@ def test_a_clip_has_its_rate_and_its_keyframes_and_plays() -> None:
 
 def last_line(*arguments: str) -> dict[str, object]:
     run = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=90
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert run.stdout.strip(), run.stderr[-2000:]
     figures: dict[str, object] = json.loads(run.stdout.strip().split("\n")[-1])

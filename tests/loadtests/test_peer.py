@@ -30,7 +30,7 @@ async def peer(server: socket.socket) -> AsyncIterator[Peer]:
 
 
 async def receive(server: socket.socket) -> tuple[bytes, tuple[str, int]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         datagram, source = await asyncio.get_running_loop().sock_recvfrom(server, 2048)
     return datagram, source
 

@@ -152,7 +152,7 @@ class Client:
             case Pulse():
                 self.pulses.append(frame)
 
-    async def until(self, condition: Callable[[], T], within_s: float = 10) -> T:
+    async def until(self, condition: Callable[[], T], within_s: float = 30) -> T:
         async with asyncio.timeout(within_s):
             while not (value := condition()):
                 self.changed.clear()
@@ -194,7 +194,7 @@ class Client:
         if self.reader is not None:
             await asyncio.gather(self.reader, return_exceptions=True)
 
-    async def close_code(self, within_s: float = 10) -> int | None:
+    async def close_code(self, within_s: float = 30) -> int | None:
         async with asyncio.timeout(within_s):
             await self.connection.wait_closed()
         return self.connection.close_code
@@ -211,7 +211,7 @@ class House:
     shift_ms: int = 0
 
     async def overlay(self, redis_url: str | None = None, **settings: Any) -> Overlay:
-        redis = open_redis(redis_url or self.redis_url, deadline_s=1.0)
+        redis = open_redis(redis_url or self.redis_url, deadline_s=10.0)
         chosen = replace(OverlaySettings(port=0, allowed_origins=(ORIGIN,), drain_s=0.2), **settings)
         overlay = Overlay(chosen, Doorman(), self.shop, redis, self.now_ms)
         self.running.append((overlay, redis))
@@ -277,7 +277,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
     async def wait(condition: Callable[[], Awaitable[Any]]) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (value := await condition()):
                 await asyncio.sleep(0.02)
         return value

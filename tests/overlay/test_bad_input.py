@@ -22,7 +22,7 @@ async def closing(house: Any, overlay: Any, *messages: str | bytes) -> tuple[int
     connection = await house.connect(overlay)
     for message in messages:
         await connection.send(message)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await connection.wait_closed()
     return connection.close_code, connection.close_reason
 
@@ -61,7 +61,7 @@ async def test_a_huge_message_closes_1009_and_bad_utf8_closes_1007(house: Any) -
     connection = await house.connect(overlay)
     await connection.send(HELLO)
     await connection.send(b"\xff\xfe", text=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await connection.wait_closed()
     assert connection.close_code == 1007
 
@@ -149,7 +149,7 @@ async def test_garbage_instead_of_http_disturbs_nobody(house: Any) -> None:
     ann = await house.join(overlay, "ann")
     reader, writer = await asyncio.open_connection("127.0.0.1", overlay.port)
     writer.write(b"\x16\x03\x01 garbage\r\n\r\n" * 10)
-    await asyncio.wait_for(reader.read(), 10)
+    await asyncio.wait_for(reader.read(), 30)
     writer.close()
     await ann.acked("say", text="undisturbed")
 

@@ -59,7 +59,7 @@ async def test_an_append_is_numbered_published_and_read_back(log: ShowLog, redis
 
 
 async def _some(listener, count):  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while count:
             if message := await listener.get_message(timeout=1):
                 count -= 1

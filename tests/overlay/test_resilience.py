@@ -33,7 +33,7 @@ def comments(count: int) -> list[str]:
 # --- resuming ---
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32))
 async def test_whoever_comes_back_has_missed_nothing(house: Any, redis: Redis, seed: int) -> None:
     chance, show = random.Random(seed), f"show-{seed}"
@@ -203,7 +203,7 @@ async def test_without_its_store_the_room_stays_and_says_so(house: Any, own_stor
     late = await house.join(overlay)
     assert late.texts == ["before"]
     store = await own_store()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not hasattr(await ann.ask("say", id="again", text="while away"), "n"):
             house.shift_ms += 2_000
             await asyncio.sleep(0.05)
@@ -218,7 +218,7 @@ async def test_an_overlay_starts_before_its_store(house: Any, own_store: Any, ev
     assert await _status(overlay, "/healthz") == 503
     early = await house.connect(overlay)
     await early.send('{"type":"hello","protocol":1,"show_id":"show-1"}')
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await early.wait_closed()
     assert early.close_code == 4503
     await own_store()
@@ -281,11 +281,11 @@ async def test_a_slow_reader_is_sent_away_to_resume_and_holds_up_nobody(house: A
     async def sent_away() -> bool:
         return b'hawker_overlay_closes_total{code="4508"} 1.0' in await _get(overlay, "/metrics")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await sent_away():
             await asyncio.sleep(0.05)
     slow.transport.resume_reading()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await slow.recv()
@@ -328,7 +328,7 @@ async def test_a_drain_sends_everybody_elsewhere_and_sees_purchases_through(hous
     assert await ann.close_code() == 4509
     assert not draining.done()
     shop.pause.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await draining
     assert shop.orders[order_id].state == "charging"
     with pytest.raises(OSError):

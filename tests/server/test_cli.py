@@ -22,7 +22,7 @@ def _hawker(*words: str, stdin: str = "", **variables: str) -> subprocess.Comple
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

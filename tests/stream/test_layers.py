@@ -19,7 +19,7 @@ async def studio(node, light, on_three_layers):
     return await on_three_layers(light())
 
 
-async def until(condition, timeout_s=5):
+async def until(condition, timeout_s=30):
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.005)
@@ -122,7 +122,7 @@ async def test_a_layer_that_falls_silent_is_left_at_once(node, light, studio):
     viewer = await light().join("view.show", video=("VP8",))
     await viewer.until(lambda: len(viewer.video()) == 12)
     (session,) = [held for held in node.sessions if held.kind == "whep"]
-    session.broadcast.layers[2].continuity.at -= 10
+    session.broadcast.layers[2].continuity.at -= 1_000
     studio.frame(only=(0, 1))
     await until(lambda: session.layer.index == 1)
     await viewer.until(lambda: viewer.video()[-1].payload[6] == 1)
@@ -138,7 +138,7 @@ async def test_viewers_hear_which_layers_are_on_air(node, light, studio):
     heard = stream.read()
     first = json.loads((await anext(heard)).partition("data: ")[2])
     assert [layer["rid"] for layer in first["0"]] == ["q", "h", "f"]
-    session.broadcast.layers[2].continuity.at -= 10
+    session.broadcast.layers[2].continuity.at -= 1_000
     session.broadcast.sweep(asyncio.get_running_loop().time())
     then = json.loads((await anext(heard)).partition("data: ")[2])
     assert [layer["rid"] for layer in then["0"]] == ["q", "h"]
@@ -152,11 +152,11 @@ async def test_a_host_that_comes_back_without_layers_is_seen_at_once(node, light
     await studio.peer.delete()
     again = await light().join("publish.show.key", video=("VP8",))
     for layer in node.sessions.broadcasts["show"].layers:
-        layer.continuity.at -= 2
+        layer.continuity.at -= 1_000
     shot = camera(again, codec="VP8", ssrc=0x77)
     shot.frame(key=True)
     shot.frame()
     await viewer.until(lambda: len(viewer.video()) == 18)
     packets = viewer.video()
     assert all((b.seq - a.seq) & 0xFFFF == 1 for a, b in itertools.pairwise(packets))
-    assert 0 < packets[12].timestamp - packets[11].timestamp < 20 * 90_000
+    assert 1_000 * 90_000 < packets[12].timestamp - packets[11].timestamp < 1_100 * 90_000

@@ -53,7 +53,7 @@ def roles(
     yield started
     for process in started.values():
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 async def _until(condition: Callable[[], bool], timeout_s: float) -> None:

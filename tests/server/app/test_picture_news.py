@@ -69,7 +69,7 @@ async def telling(registry: Registry, log: Log) -> AsyncIterator[News]:
 
 
 async def heard(log: Log) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await log.heard.wait()
         await asyncio.sleep(0.01)
     log.heard.clear()

@@ -116,7 +116,7 @@ class Paying:
         answer = await self.http.post(path, data=form, headers=headers)
         return answer.raise_for_status().json()
 
-    async def recover(self, seconds: float = 15.0) -> None:
+    async def recover(self, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while await self.world.pool.fetchval(
                 "SELECT count(*) FROM orders WHERE state IN ('charging', 'action_needed')"
@@ -133,8 +133,8 @@ async def open_paying(world: World, tmp_path: Path) -> AsyncIterator[Paying]:
     program = asyncio.create_task(serve(settings, ready.set_result))
     await asyncio.wait([program, ready], return_when=asyncio.FIRST_COMPLETED)
     url = await ready
-    gateway = StripeGateway(SECRET, base_url=url, timeout_s=5)
-    async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+    gateway = StripeGateway(SECRET, base_url=url, timeout_s=30)
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         paying = Paying(world, gateway, http)
         charging = asyncio.create_task(paying.checkout.queue.run())
         yield paying

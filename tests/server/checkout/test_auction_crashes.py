@@ -69,7 +69,7 @@ async def bid_on(
         command = Bid(id=f"{who}-{n}"[-40:], auction_id=auction, max_minor=most)
         while command.id not in told:
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await shop.selling.sell(world.show_id, Actor(UserId(who), None, "A"), command)
                 told[command.id] = "accepted"
             except Refusal as refusal:

@@ -102,10 +102,10 @@ async def test_the_command_lists_them_as_json(
         "--json",
     ]
     clean = await asyncio.to_thread(
-        subprocess.run, [*command, "--taps", str(taps)], capture_output=True, timeout=30, check=False
+        subprocess.run, [*command, "--taps", str(taps)], capture_output=True, timeout=300, check=False
     )
     assert (clean.returncode, json.loads(clean.stdout)["violations"]) == (0, 0)
     await world.pool.execute("UPDATE stock SET sold = sold + 1")
-    wrong = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=30, check=False)
+    wrong = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=300, check=False)
     assert wrong.returncode == 1
     assert json.loads(wrong.stdout)["kinds"] == {"stock_broken": 2}

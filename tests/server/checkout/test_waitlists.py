@@ -360,7 +360,7 @@ async def test_who_is_offered_something_gets_a_mail_unless_it_is_over(world: Wor
 
 
 async def _next(ear: Any) -> PlaceView:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (message := await ear.get_message(timeout=1)) is None:
             pass
     frame = msgspec.json.decode(message["data"], type=PersonalFrame)
@@ -444,13 +444,16 @@ async def test_a_crowd_a_line_and_restocking_never_sell_more_than_there_is(world
     for person in line:
         await join(world, variant, person)
 
+    bought_by: list[str] = []
+
     async def wait_and_buy(person: str) -> None:
-        for _ in range(40):
+        while len(bought_by) < 4:
             (row, *_) = await world.ways.waitlists.of_user(person)
             if row.state == "offered":
                 await world.tap.buy(await wish_for(world, person, variant))
+                bought_by.append(person)
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
 
     async def crowd() -> None:
         for _ in range(10):
@@ -458,12 +461,14 @@ async def test_a_crowd_a_line_and_restocking_never_sell_more_than_there_is(world
                 await bought(world, variant, price=1000)
 
     async def serve() -> None:
-        for _ in range(30):
+        while len(bought_by) < 4:
             await world.ways.waitlists.serve()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
 
     await restock(world, variant, 4)
-    await asyncio.gather(crowd(), crowd(), serve(), serve(), *map(wait_and_buy, line))
+    async with asyncio.timeout(30):
+        await asyncio.gather(crowd(), crowd(), serve(), serve(), *map(wait_and_buy, line))
     await world.queue.idle()
+    assert await world.ways.waitlists.serve() == 0
     assert await places(world, *line) == [PlaceState.BOUGHT] * 4 + [PlaceState.WAITING] * 2
     await world.assert_books_balance()

@@ -77,7 +77,7 @@ async def sdk(url: str) -> AsyncIterator[stripe.StripeClient]:
     """The real client, closed afterwards."""
     stripe.enable_telemetry = False
     http = stripe.AIOHTTPClient(
-        timeout=aiohttp.ClientTimeout(total=10), connector=aiohttp.TCPConnector(limit=100)
+        timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=100)
     )
     yield stripe.StripeClient(SECRET, base_addresses={"api": url}, http_client=http, max_network_retries=0)
     await http.close_async()
@@ -93,9 +93,9 @@ async def running(settings: SimulatorSettings, clock: Clock | None = None) -> As
     if program.done():
         await program
     url = await ready
-    gateway = StripeGateway(SECRET, base_url=url, timeout_s=5)
+    gateway = StripeGateway(SECRET, base_url=url, timeout_s=30)
     try:
-        async with sdk(url) as api, httpx.AsyncClient(base_url=url, timeout=10) as http:
+        async with sdk(url) as api, httpx.AsyncClient(base_url=url, timeout=30) as http:
             yield Provider(url, settings, clock, api, gateway, http)
             await gateway.close()
     finally:
@@ -137,7 +137,7 @@ class Inbox:
         return [json.loads(body) for _, body in self.received]
 
     async def wait_for(self, count: int) -> None:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: len(self.received) >= count)
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -156,7 +156,7 @@ async def test_given_up_after_the_last_attempt(wired: Any, inbox: Inbox) -> None
 
 
 async def _until_sent(provider: Provider) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await provider.http.get("/healthz")).json()["parts"]["webhooks"]["waiting"]:
             await asyncio.sleep(0.02)
 

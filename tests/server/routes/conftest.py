@@ -143,7 +143,7 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     program = asyncio.create_task(serve(settings, ready.set_result))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             yield await ready
     finally:
         program.cancel()

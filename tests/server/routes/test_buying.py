@@ -33,7 +33,7 @@ ADDRESS = {
 async def confirm(web: Web, setup: dict[str, str], card: str) -> None:
     """What the provider's script does in the page."""
     form = {"key": PUBLISHABLE, "client_secret": setup["client_secret"], "payment_method": card}
-    async with httpx.AsyncClient(base_url=web.provider_url, timeout=10) as provider:
+    async with httpx.AsyncClient(base_url=web.provider_url, timeout=30) as provider:
         answer = await provider.post(f"/v1/setup_intents/{setup['setup_intent']}/confirm", data=form)
     assert answer.status_code == 200, answer.text
 
@@ -65,7 +65,7 @@ def wish(product: dict[str, Any], quantity: int = 1, **more: Any) -> dict[str, A
 
 
 async def settled(buyer: httpx.AsyncClient, order_id: str, *states: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (order := (await buyer.get(f"/api/orders/{order_id}")).json())["state"] not in states:
             await asyncio.sleep(0.02)
     return order
@@ -125,7 +125,7 @@ async def test_a_card_of_somebody_else_is_not_saved(paying_web: Web) -> None:
 
 async def test_a_stored_error_does_not_keep_a_buyer_without_cards_for_a_day(paying_web: Web) -> None:
     buyer = await paying_web.signed_in()
-    async with httpx.AsyncClient(base_url=paying_web.provider_url, timeout=10) as provider:
+    async with httpx.AsyncClient(base_url=paying_web.provider_url, timeout=30) as provider:
         plan = {"once": {"server_error": 1}, "only": ["/v1/customers"]}
         set_up = await provider.post("/_faults", json=plan, headers={"Authorization": f"Bearer {SECRET}"})
     assert set_up.status_code == 200

@@ -367,5 +367,5 @@ class Bidding(RuleBasedStateMachine):
             assert self.auction.ends_ms <= self.auction.cap_ms
 
 
-Bidding.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Bidding.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestBidding = Bidding.TestCase

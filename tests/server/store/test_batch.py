@@ -88,5 +88,5 @@ async def test_a_caller_who_comes_again_at_once_is_served() -> None:
     slow = Slow()
     slow.go.set()
     batcher = Batcher[int, int](slow, max_batch=8, max_waiting=10)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert [await batcher(n) for n in range(5)] == [0, 1, 4, 9, 16]

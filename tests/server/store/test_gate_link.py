@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -83,18 +84,23 @@ async def test_a_silent_server_is_given_up_and_the_next_call_connects_again(tmp_
         told = await asyncio.gather(*(link.call("PING") for _ in range(3)), return_exceptions=True)
         assert [type(answer) for answer in told] == [LinkDown] * 3
     async with server(tmp_path / "b", answers) as address:
-        link._address = address
+        link._address, link._deadline_s = address, 30
         assert await link.call("PONG") == b"PONG"
         await link.close()
 
 
 async def test_a_late_loop_is_no_silence(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis, linked(Address.of(redis), deadline_s=0.3) as link:
+    async with open_redis(redis_url) as redis, linked(Address.of(redis)) as link:
         await link.call("PING")
+        wire = link._wire
+        assert wire is not None
+        assert wire._transport is not None
+        wire._deadline_s = 0.1
         waiting = asyncio.ensure_future(link.call("PING"))
         for _ in range(3):  # it is sent; then nobody reads for a while
             await asyncio.sleep(0)
-        time.sleep(0.7)  # noqa: ASYNC251 - that is the point
+        time.sleep(0.3)  # noqa: ASYNC251 - that is the point
+        assert select.select([wire._transport.get_extra_info("socket").fileno()], [], [], 30)[0]
         assert await waiting == b"PONG"
 
 

@@ -111,7 +111,7 @@ async def at(request) -> AsyncIterator[Callable[[Node], object]]:
         peer.leave()
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -171,7 +171,7 @@ class Role:
 
     def kill(self):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def our_code(tmp_path_factory):
     )
     made = folder / "hawker.js"
     rolldown = [str(WEB / "node_modules/.bin/rolldown"), str(entry), "--format", "iife", "--name", "hawker"]
-    subprocess.run([*rolldown, "--file", str(made)], check=True, capture_output=True, timeout=60, cwd=WEB)
+    subprocess.run([*rolldown, "--file", str(made)], check=True, capture_output=True, timeout=300, cwd=WEB)
     return made.read_text()
 
 
@@ -139,17 +139,17 @@ async def test_a_node_ends_under_a_live_show_and_nobody_sees_it(start, open_page
     new = await start("new")
     host, viewer = await open_page(door), await open_page(door)
     await host.evaluate(PUBLISH)
-    await until(lambda: old.sessions.counts().get(SHOW, (None,))[0] is BroadcastState.LIVE, 20)
+    await until(lambda: old.sessions.counts().get(SHOW, (None,))[0] is BroadcastState.LIVE, 60)
     await viewer.evaluate(WATCH)
-    await viewer.wait_for_function("frames_.length > 30", timeout=20_000)
+    await viewer.wait_for_function("frames_.length > 30", timeout=60_000)
     await until(lambda: len(old.sessions.events) == 2)
     assert len(old.sessions) == 2
 
-    async with asyncio.timeout(20):
-        await old.drain(20)
+    async with asyncio.timeout(60):
+        await old.drain(120)
     assert len(old.sessions) == 0
     await viewer.evaluate("mark = frames_.length")
-    await viewer.wait_for_function("frames_.length > mark + 60", timeout=20_000)
+    await viewer.wait_for_function("frames_.length > mark + 60", timeout=60_000)
     assert new.sessions.carried()[SHOW].is_origin
     assert new.sessions.counts()[SHOW] == (BroadcastState.LIVE, 1)
     frames = await viewer.evaluate("frames_")
@@ -172,7 +172,7 @@ async def test_a_viewer_whose_node_is_killed_is_back_in_seconds(start_role, redi
             node = nodes.get(only[kind]) or await registry.node_for(SHOW, purpose)
             return node.url, await tickets.issue(MediaTicket(SHOW, purpose, "key"))
 
-        async def until_registered(condition, timeout_s=60):
+        async def until_registered(condition, timeout_s=180):
             async with asyncio.timeout(timeout_s):
                 while not condition({node.id: node for node in await registry.nodes()}):
                     await asyncio.sleep(0.02)
@@ -183,11 +183,11 @@ async def test_a_viewer_whose_node_is_killed_is_back_in_seconds(start_role, redi
             await host.evaluate(PUBLISH)
             await until_registered(lambda nodes: nodes["origin"].state(SHOW) is BroadcastState.LIVE)
             await viewer.evaluate(WATCH)
-            await viewer.wait_for_function("frames_.length > 30", timeout=20_000)
+            await viewer.wait_for_function("frames_.length > 30", timeout=60_000)
             await until_registered(lambda nodes: nodes["edge"].viewers == 1)
             edge.kill()
             before = await viewer.evaluate("[frames_.length, performance.now()]")
-            await viewer.wait_for_function(f"frames_.length > {before[0]} + 30", timeout=20_000)
+            await viewer.wait_for_function(f"frames_.length > {before[0]} + 30", timeout=60_000)
             frames = await viewer.evaluate("frames_")
             gap_ms = max(b - a for a, b in itertools.pairwise(frames[before[0] - 5 :]))
             assert gap_ms < 8_000, f"the picture was away for {gap_ms:.0f} ms"

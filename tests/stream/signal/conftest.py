@@ -17,7 +17,7 @@ async def shot(light, camera, node):
     publisher = await light().join("publish.show.key", video=("VP8",))
     running = camera(publisher, codec="VP8")
     running.frame(key=True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
             await asyncio.sleep(0.01)
     return running

@@ -164,7 +164,7 @@ async def test_events_3_a_stream_is_made_read_left_read_again_and_destroyed(http
 
 
 async def first_event(http, address):
-    async with asyncio.timeout(5), http.stream("GET", address) as response:
+    async with asyncio.timeout(30), http.stream("GET", address) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         async for line in response.aiter_lines():
             name, _, value = line.partition(": ")

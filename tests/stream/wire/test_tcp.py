@@ -47,12 +47,12 @@ def framed(datagram):
 
 
 async def heard(udp):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await asyncio.get_running_loop().sock_recvfrom(udp, 4096)
 
 
 async def read_frame(reader):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
 
 
@@ -193,7 +193,7 @@ def test_roles_run_on_uvloop_whose_transports_are_classes_of_their_own():
             await listening.start()
             reader, writer = await asyncio.open_connection(*udp.getsockname())
             writer.write(framed(b"check"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not select.select([udp], [], [], 0)[0]:  # uvloop has no sock_recvfrom
                     await asyncio.sleep(0.01)
             datagram, address = udp.recvfrom(4096)
