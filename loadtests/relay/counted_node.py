@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from loadtests.fuzz.rig import Faults, Nobody, OpenAdmission
 from loadtests.fuzz.worker import rss_kb
@@ -47,7 +47,8 @@ class CountedNode:
         return f"http://127.0.0.1:{self.http_port}/{kind}?ticket={ticket}.{show}"
 
     def held(self) -> dict[str, Any]:
-        """`objects` by class, `fds`, `threads`, `rss_kb`, `faults`; blocks for as long as that takes."""
+        """`objects` by class, `fds`, `threads`, `rss_kb`, `faults`, and what is allocated: `blocks` from
+        Python's own pools, `heap_kb` from the C library. Waits for as long as that takes."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -109,15 +110,39 @@ def _held(node: Node, faults: Faults) -> dict[str, Any]:
         "fds": len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0,
         "threads": threading.active_count(),
         "rss_kb": rss_kb(),
+        "heap_kb": _heap_kb(),
+        "blocks": sys.getallocatedblocks(),
         "faults": [repr(error) for error in faults.seen[:5]],
         "drops": {cause: count for cause, count in stats.drops.items() if count},
     }
 
 
 def _return_free_memory() -> None:
-    """glibc keeps what was freed, some megabytes more or less each time; what is resident then is in use."""
+    """glibc keeps what was freed, some megabytes more or less each time."""
     with contextlib.suppress(AttributeError):  # another libc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class _MallInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc 2.33, mallinfo(3)."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def _heap_kb() -> int:
+    """In use, not only held; 0 where the C library doesn't say."""
+    with contextlib.suppress(AttributeError):
+        ask = ctypes.CDLL(None).mallinfo2
+        ask.restype = _MallInfo
+        info = ask()
+        return int(info.uordblks + info.hblkhd) // 1024
+    return 0
 
 
 def _is_cancelled(held: Any) -> bool:

@@ -10,7 +10,7 @@ from loadtests.fuzz.live import more
 from loadtests.relay.counted_node import counted_node
 from loadtests.relay.peer import Identity
 from loadtests.relay.publisher import Publisher
-from loadtests.relay.soak import Soak, growth_kb_per_join, settled
+from loadtests.relay.soak import Soak, growth_per_join, settled
 from loadtests.relay.soak_visits import VISITS, Visit
 from loadtests.relay.stream import Shape
 
@@ -54,9 +54,10 @@ async def pay_visits(node, names) -> list[str]:
 
 
 def test_growth_is_what_the_second_half_left_behind_by_join() -> None:
-    assert growth_kb_per_join(500, 1000) == 0.5
-    assert growth_kb_per_join(-500, 1000) == 0.0
-    assert growth_kb_per_join(0, 0) == 0.0
+    before = {"rss_kb": 90_000, "heap_kb": 14_000, "blocks": 250_000}
+    after = {"rss_kb": 90_500, "heap_kb": 13_000, "blocks": 250_100}
+    assert growth_per_join(before, after, 1000) == {"rss_kb": 0.5, "heap_kb": 0.0, "blocks": 0.1}
+    assert growth_per_join(before, before, 0) == {"rss_kb": 0.0, "heap_kb": 0.0, "blocks": 0.0}
 
 
 def test_what_is_held_beyond_before() -> None:
