@@ -83,9 +83,9 @@ class HistoryEntry(View, frozen=True):
 
 
 class Order(View, frozen=True):
-    """`owed_minor`: what a refund was to give back and did not. `client_secret` is there in state
-    `action_needed`, for the buyer alone. `auction_id`: it was won there; once its payment has failed, the
-    unit is the next bidder's."""
+    """`owed_minor`: what a refund was to give back and did not; `repaid_minor`: what was paid back in another
+    way since. `client_secret` is there in state `action_needed`, for its buyer. `auction_id`: it was won
+    there; once its payment has failed, the unit is the next bidder's."""
 
     id: str
     number: int
@@ -99,6 +99,7 @@ class Order(View, frozen=True):
     total_minor: int
     refunded_minor: int
     owed_minor: int
+    repaid_minor: int
     lines: tuple[LineView, ...]
     address: AddressView
     card: CardView | None

@@ -210,5 +210,7 @@ def fulfilled(order: OrderRecord, actor_id: str) -> Change:
     taken = step(order.state, OrderEvent.FULFILLED)
     if taken is None:
         raise NotPossible("not_paid", "Only a paid order can be fulfilled.")
+    if 0 < order.total_minor <= order.promised_back_minor():
+        raise NotPossible("not_paid", "All of its money is being given back.")
     news = (personal_news(order), order_mail(order, "shipped"))
     return Change(state=taken.to, event=OrderEvent.FULFILLED, actor_id=actor_id, news=news)

@@ -71,6 +71,7 @@ class OrderRecord(msgspec.Struct, frozen=True):
     auction_id: str | None = None
     drop_position: int | None = None
     owed_minor: int = 0
+    repaid_minor: int = 0
 
     @property
     def newest(self) -> AttemptRecord:
@@ -158,6 +159,7 @@ class Change:
     action_deadline_s: float | None = None  # from now
     refunded_minor: int | None = None
     owed_minor: int | None = None
+    repaid_minor: int | None = None
     attempt: AttemptChange | None = None
     new_attempt: NewAttempt | None = None
     refund: NewRefund | None = None

@@ -55,10 +55,10 @@ def news_of(order: OrderRecord, seen: Seen) -> tuple[News, RefundRecord | None] 
 
 
 def left_minor(order: OrderRecord) -> int:
-    """What can still be given back of what the order's own payment took; 0 where it is not paid."""
+    """What can still be given back to the card that paid for the order; 0 where it is not paid."""
     if order.payment_intent_ref is None or order.state not in (*REFUNDABLE, OrderState.REFUNDED):
         return 0
-    return max(0, order.total_minor - order.promised_back_minor())
+    return max(0, order.total_minor - order.promised_back_minor() - order.repaid_minor)
 
 
 def refund_asked(
@@ -140,7 +140,8 @@ def owed_paid(order: OrderRecord, how: str, actor_id: str) -> Change:
     if not order.owed_minor:
         raise NotPossible("nothing_owed", "Nothing is owed for this order.")
     detail = {"amount_minor": order.owed_minor, "reason": how}
-    return Change(event="owed_paid", detail=detail, actor_id=actor_id, owed_minor=0)
+    repaid = order.repaid_minor + order.owed_minor
+    return Change(event="owed_paid", detail=detail, actor_id=actor_id, owed_minor=0, repaid_minor=repaid)
 
 
 def run_amount_minor(order: OrderRecord, variants: Collection[str] | None) -> int:

@@ -44,6 +44,7 @@ class OrderRow(Struct, frozen=True):
     total_minor: int
     refunded_minor: int
     owed_minor: int
+    repaid_minor: int
     address: dict[str, Any]
     card_brand: str | None
     card_last4: str | None
@@ -60,8 +61,8 @@ class OrderRow(Struct, frozen=True):
 _ORDER = """
     SELECT o.id, o.user_id, u.display_name AS buyer_name, u.email AS buyer_email, o.number, o.state,
            o.show_id, o.auction_id, o.currency, o.subtotal_minor, o.shipping_minor, o.tax_minor,
-           o.total_minor, o.refunded_minor, o.owed_minor, o.address, c.brand AS card_brand,
-           c.last4 AS card_last4, o.failure_code, o.failure_message,
+           o.total_minor, o.refunded_minor, o.owed_minor, o.repaid_minor, o.address,
+           c.brand AS card_brand, c.last4 AS card_last4, o.failure_code, o.failure_message,
            CASE WHEN o.state = 'action_needed' THEN (
                SELECT a.client_secret FROM payment_attempts a WHERE a.order_id = o.id
                ORDER BY a.attempt DESC LIMIT 1) END AS client_secret,

@@ -35,6 +35,7 @@ UPDATE orders SET
   refunded_minor = coalesce($7, refunded_minor),
   card_id = coalesce($8, card_id),
   owed_minor = coalesce($9, owed_minor),
+  repaid_minor = coalesce($10, repaid_minor),
   settled_at = CASE WHEN $2 IN ('paid', 'declined', 'cancelled') THEN now()
                     WHEN $2 = 'charging' THEN NULL ELSE settled_at END,
   fulfilled_at = CASE WHEN $2 = 'fulfilled' THEN now() ELSE fulfilled_at END
@@ -172,6 +173,7 @@ class LockedOrder:
             change.refunded_minor,
             card_id,
             change.owed_minor,
+            change.repaid_minor,
         )
 
     async def _write_attempt(self, change: AttemptChange) -> None:

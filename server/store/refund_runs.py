@@ -26,7 +26,7 @@ WHERE r.id = $1
 
 # What an order's own payment still has that nobody was promised.
 _LEFT = """
-o.total_minor - coalesce((
+o.total_minor - o.repaid_minor - coalesce((
   SELECT sum(f.amount_minor) FROM refunds f
   WHERE f.order_id = o.id AND f.payment_intent_ref = o.payment_intent_ref
     AND f.state IN ('queued', 'done')), 0)

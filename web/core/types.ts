@@ -149,6 +149,9 @@ export interface Order {
   tax_minor: number;
   total_minor: number;
   refunded_minor: number;
+  owed_minor: number;
+  /** Paid back in another way than to the card. */
+  repaid_minor: number;
   lines: OrderLine[];
   address: AddressFields | null;
   card?: { brand: string; last4: string } | null;

@@ -48,6 +48,12 @@ export function OrderTotals({ order }: { order: Order }) {
           <dd data-testid="refunded">−{money(order.refunded_minor, order.currency)}</dd>
         </>
       )}
+      {order.repaid_minor > 0 && (
+        <>
+          <dt>Paid back in another way</dt>
+          <dd>−{money(order.repaid_minor, order.currency)}</dd>
+        </>
+      )}
     </dl>
   );
 }

@@ -17,6 +17,9 @@ const HAPPENED: Record<string, string> = {
   refund_repeated: 'The payment provider had a fault: the refund starts again',
   refunded_in_part: 'Refunded in part',
   refunded: 'Refunded',
+  refund_came_back: 'The bank sent a refund back to the shop',
+  refund_unsure: 'Whether a refund went out is not certain: look at the payment in Stripe',
+  owed_paid: 'Paid back in another way',
   extra_payment: 'A second payment arrived',
   extra_payment_returned: 'The second payment was returned',
 };
@@ -70,6 +73,10 @@ export function stateWords(order: Order): StateWords {
     case 'cancelled':
       return { title: 'This order was cancelled', text: 'You were not charged.' };
     case 'refunded':
+      if (order.owed_minor > 0)
+        return { title: 'Your bank sent the refund back', text: `${money(order.owed_minor, order.currency)} could not be refunded to your card. The shop will get in touch.` };
+      if (order.repaid_minor > 0)
+        return { title: 'Your money was paid back', text: `${money(order.refunded_minor + order.repaid_minor, order.currency)}, of it ${money(order.repaid_minor, order.currency)} in another way than to your card.` };
       return { title: 'Your money is on its way back', text: `${money(order.refunded_minor, order.currency)} was refunded. Banks take up to ten days to show it.` };
   }
 }

@@ -5,7 +5,7 @@ SELECT json_build_object(
   'state', o.state, 'currency', o.currency, 'total_minor', o.total_minor, 'refunded_minor', o.refunded_minor,
   'payment_intent_ref', o.payment_intent_ref, 'failure_code', o.failure_code,
   'failure_message', o.failure_message, 'auction_id', o.auction_id, 'drop_position', o.drop_position,
-  'owed_minor', o.owed_minor,
+  'owed_minor', o.owed_minor, 'repaid_minor', o.repaid_minor,
   'lines', (SELECT json_agg(json_build_object('variant_id', l.variant_id, 'title', l.title,
               'variant_title', l.variant_title, 'quantity', l.quantity, 'flash_id', l.flash_id,
               'unit_price_minor', l.unit_price_minor) ORDER BY l.position)

@@ -204,6 +204,8 @@ async def test_what_a_bank_returns_is_owed_and_can_be_given_back_again(
     assert await standing(paying) == ("refunded", 1_000, 0)
     with pytest.raises(NotPossible, match="Nothing is owed"):
         await paying.checkout.shopkeeper.owed_paid(wish.order_id, "again", wish.user_id)
+    with pytest.raises(NotPossible, match="Only a paid order"):  # it is not paid back twice
+        await asked(paying, wish, 490)
     assert await paying.world.stock_of(variant) == (1, 0, 0)
     await assert_books_right(paying, url)
 

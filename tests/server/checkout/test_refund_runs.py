@@ -13,6 +13,7 @@ from overlay.selling import AnnounceAuction, OpenAuction, ScheduleDrop
 from server.checkout.refund_runs import RefundRuns
 from server.jobs.refunds import Refunds
 from server.shop import settlement
+from server.shop.changes import NotPossible
 from server.store import refund_runs
 from server.store.pool import transaction
 from server.store.refund_runs import Progress, Run, RunStore
@@ -86,6 +87,10 @@ async def test_all_paid_orders_of_a_show_get_back_what_is_left(world: World) -> 
     assert (reach.to_send, reach.to_send_minor) == (2, 2 * WHOLE - 500)
     assert (reach.sent, reach.sent_minor) == (1, WHOLE)
     run = await wish_for(world, restock=True)
+    await later(world)
+    await world.refund_runs.run()
+    with pytest.raises(NotPossible, match="being given back"):
+        await world.shopkeeper.fulfil(whole, staff)
     await carried_out(world)
     rows = await world.pool.fetch("SELECT id::text, state, refunded_minor FROM orders")
     assert {row[0]: tuple(row)[1:] for row in rows} == {

@@ -11,7 +11,7 @@ import { Note, OrderBadge, ProblemNote, Skeleton, toast } from '../../ui/status.
 import { useDoing, useLoaded } from '../loaded.ts';
 import { Lost } from '../lost.tsx';
 import { AddressBlock, cardWords, OrderHistory, OrderLines, OrderTotals } from '../order-parts.tsx';
-import { Back, Panel } from './parts.tsx';
+import { Asking, Back, Panel } from './parts.tsx';
 import { staff, type StaffOrder } from './staff.ts';
 
 export function OrderDetail({ id }: { id: string }) {
@@ -23,7 +23,7 @@ export function OrderDetail({ id }: { id: string }) {
   const send = async () => {
     if (await sending.run(async () => set(await staff.fulfil(id)))) toast('Marked as sent. The buyer gets a mail.', 'ok');
   };
-  const refundable = ['paid', 'fulfilled'].includes(order.state) && order.refunded_minor < order.total_minor;
+  const refundable = ['paid', 'fulfilled', 'refunded'].includes(order.state) && leftOf(order) > 0;
   return (
     <article class="order" data-testid="order" data-state={order.state}>
       <Back href="/office/orders">Orders</Back>
@@ -56,6 +56,7 @@ export function OrderDetail({ id }: { id: string }) {
         <div class="stack">
           <ProblemNote problem={sending.problem} />
           <Standing order={order} />
+          {order.owed_minor > 0 && <Owed order={order} onPaid={set} />}
           <Panel title="Items">
             <OrderLines order={order} />
             <OrderTotals order={order} />
@@ -94,6 +95,8 @@ export function OrderDetail({ id }: { id: string }) {
   );
 }
 
+const leftOf = (order: StaffOrder) => order.total_minor - order.refunded_minor - order.repaid_minor;
+
 function Standing({ order }: { order: StaffOrder }) {
   if (order.state === 'declined')
     return (
@@ -116,16 +119,37 @@ function Standing({ order }: { order: StaffOrder }) {
   return null;
 }
 
+/** A refund that did not reach its buyer: try the card again, or say that it was paid otherwise. */
+function Owed({ order, onPaid }: { order: StaffOrder; onPaid: (order: StaffOrder) => void }) {
+  const [how, setHow] = useState('');
+  const work = async () => onPaid(await staff.owedPaid(order.id, how.trim() || 'in another way'));
+  return (
+    <>
+      <Note tone="danger" title={`${money(order.owed_minor, order.currency)} is owed to the buyer`} testid="owed">
+        The bank did not take the refund. Refund again, or pay the buyer in another way.
+      </Note>
+      <div class="row">
+        <Asking label="Paid another way" title="Paid back in another way?" confirm="Yes, it is paid" work={work} testid="owed-paid">
+          <div class="stack">
+            <p>By bank transfer, or in cash. The order’s history keeps it.</p>
+            <Field label="How" name="how" value={how} onValue={setHow} maxLength={200} optional />
+          </div>
+        </Asking>
+      </div>
+    </>
+  );
+}
+
 /** Gives money back. The id is made once a form, so that sending it twice refunds once. */
 function RefundForm({ order, onDone }: { order: StaffOrder; onDone: (order: StaffOrder) => void }) {
-  const left = order.total_minor - order.refunded_minor;
+  const left = leftOf(order);
   const [id] = useState(() => uuidv7());
   const [amount, setAmount] = useState(moneyInput(left, order.currency));
   const [reason, setReason] = useState('');
   const [restock, setRestock] = useState(false);
   const { busy, problem, run } = useDoing();
   const minor = parseMoney(amount, order.currency);
-  const whole = minor === left && order.refunded_minor === 0;
+  const whole = minor === left && order.refunded_minor === 0 && order.state !== 'refunded';
   const submit = (event: Event) => {
     event.preventDefault();
     void run(async () => {

@@ -15,19 +15,20 @@ const STATES = [
   { value: 'action_needed', label: 'Waiting' },
   { value: 'declined', label: 'Declined' },
   { value: 'refunded', label: 'Refunded' },
+  { value: 'owed', label: 'Money owed' },
 ] as const;
 
 type StateName = (typeof STATES)[number]['value'];
 
 export function Orders() {
-  const [state, setState] = useState<StateName>('paid');
+  const [state, setState] = useState<StateName>(location.search === '?owed' ? 'owed' : 'paid');
   const [words, setWords] = useState('');
   const q = useSettled(words.trim());
-  const { value, problem, reload, set } = useLoaded(() => staff.orders({ state, q }), `${state} ${q}`);
+  const { value, problem, reload, set } = useLoaded(() => staff.orders({ ...wanted(state), q }), `${state} ${q}`);
   const more = useDoing();
   const loadMore = () =>
     more.run(async () => {
-      const page = await staff.orders({ state, q, cursor: value?.next ?? null });
+      const page = await staff.orders({ ...wanted(state), q, cursor: value?.next ?? null });
       set({ orders: [...(value?.orders ?? []), ...page.orders], next: page.next });
     });
   return (
@@ -53,7 +54,7 @@ export function Orders() {
               { key: 'what', title: 'What', wideOnly: true, cell: whatOf },
               { key: 'when', title: 'When', wideOnly: true, cell: (order) => <time class="nowrap" dateTime={order.created_at}>{dateTime(order.created_at)}</time> },
               { key: 'state', title: 'State', cell: (order) => <OrderBadge state={order.state} /> },
-              { key: 'total', title: 'Total', align: 'end', cell: (order) => <b class="tabular">{money(order.total_minor, order.currency)}</b> },
+              { key: 'total', title: 'Total', align: 'end', cell: totalOf },
             ]}
           />
         )}
@@ -67,6 +68,15 @@ export function Orders() {
     </>
   );
 }
+
+const wanted = (state: StateName) => (state === 'owed' ? { owed: 'true' as const } : { state });
+
+const totalOf = (order: StaffOrder) => (
+  <span class="stacked tabular">
+    <b>{money(order.total_minor, order.currency)}</b>
+    {order.owed_minor > 0 && <span class="small owed">{money(order.owed_minor, order.currency)} owed</span>}
+  </span>
+);
 
 function whatOf(order: StaffOrder): string {
   const [first, ...rest] = order.lines;
@@ -86,6 +96,12 @@ function NoOrders(props: { state: StateName; sought: string }) {
     return (
       <Empty icon="check" title="Everything is sent">
         Paid orders wait here until you mark them as sent.
+      </Empty>
+    );
+  if (props.state === 'owed')
+    return (
+      <Empty icon="check" title="Nothing is owed">
+        Orders stand here when a bank refuses or returns a refund.
       </Empty>
     );
   return (

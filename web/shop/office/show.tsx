@@ -11,6 +11,7 @@ import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
 import { Lost } from '../lost.tsx';
 import { differing } from './differing.ts';
+import { MoneyBack } from './money-back.tsx';
 import { Asking, Back, Copyable, FilePick, Panel } from './parts.tsx';
 import { RunEditor } from './run-editor.tsx';
 import { planOf, ShowForm } from './show-form.tsx';
@@ -75,6 +76,7 @@ export function ShowDetail({ id }: { id: string }) {
         {may.editShows() && <Cover show={show} onChanged={changed} />}
         {may.runShows() && !ended && <StreamKey id={id} />}
         {may.editShows() && show.visibility === 'invited' && <Passes id={id} />}
+        {may.refund() && <MoneyBack showId={id} onCancelled={() => changed({ ...show, state: 'ended' })} />}
       </div>
     </article>
   );

@@ -80,6 +80,30 @@ export interface StaffOrder extends Order {
   buyer_email: string | null;
 }
 
+/** A refund of many orders. Of those `asked` for some are `given`, some `failed`, the rest under way. */
+export interface RefundRun {
+  id: string;
+  product_title: string | null;
+  cancels_show: boolean;
+  reason: string;
+  asked_by_name: string | null;
+  created_at: string;
+  done_at: string | null;
+  asked: number;
+  given: number;
+  failed: number;
+  given_minor: number;
+}
+
+/** With what one more could give back now: orders to send, and orders that were sent. */
+export interface RefundRuns {
+  runs: RefundRun[];
+  to_send: number;
+  to_send_minor: number;
+  sent: number;
+  sent_minor: number;
+}
+
 export interface Member {
   user_id: string;
   email: string;
@@ -149,12 +173,16 @@ export const staff = {
   removeImage: (id: string, image: string) => del<void>(`${product(id)}/images/${image}`),
   importCsv: (file: File) => upload<ImportReport>('/products/import', file, 'text/csv'),
 
-  orders: (query: { state?: string | null; q?: string; cursor?: string | null }) =>
+  orders: (query: { state?: string | null; owed?: 'true' | null; q?: string; cursor?: string | null }) =>
     get<Page<'orders', StaffOrder>>(withQuery('/orders', query)),
   order: (id: string) => get<StaffOrder>(`/orders/${encodeURIComponent(id)}`),
   fulfil: (id: string) => post<StaffOrder>(`/orders/${id}/fulfil`, {}),
   refund: (id: string, refund: { id: string; amount_minor: number; reason: string; restock: boolean }) =>
     post<StaffOrder>(`/orders/${id}/refund`, refund),
+  owedPaid: (id: string, how: string) => post<StaffOrder>(`/orders/${id}/owed-paid`, { how }),
+  refundRuns: (query: { show_id: string; product_id?: string | null }) => get<RefundRuns>(withQuery('/refund-runs', query)),
+  refundMany: (wish: { id: string; show_id: string; product_id: string | null; cancel_show: boolean; reason: string; sent_too: boolean; restock: boolean }) =>
+    post<RefundRun>('/refund-runs', wish),
 
   members: () => get<{ members: Member[] }>('/members'),
   removeMember: (user: string, role: string) => del<void>(`/members/${user}/${role}`),
@@ -171,6 +199,7 @@ export const may = {
   runShows: () => hasRole('owner', 'producer', 'host'),
   seeCatalogue: () => hasRole('owner', 'producer', 'host'),
   editCatalogue: () => hasRole('owner', 'producer'),
+  refund: () => hasRole('owner', 'producer'),
   seeOrders: () => hasRole('owner', 'producer'),
   seePeople: () => hasRole('owner', 'producer'),
   managePeople: () => hasRole('owner'),

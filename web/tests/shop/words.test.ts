@@ -22,6 +22,8 @@ describe('how an order stands', () => {
     expect(stateWords(order({})).title).toBe('Thank you, it is yours');
     expect(stateWords(order({ refunded_minor: 500 })).title).toBe('Paid, refunded in part');
     expect(stateWords(order({ state: 'refunded', refunded_minor: 9490 })).title).toMatch(/on its way back/);
+    expect(stateWords(order({ state: 'refunded', owed_minor: 9490 })).text).toMatch(/94[.,]90 could not be refunded/);
+    expect(stateWords(order({ state: 'refunded', refunded_minor: 9000, repaid_minor: 490 })).text).toMatch(/94[.,]90, of it .*4[.,]90/);
   });
   it('says that a declined card was not charged', () => {
     expect(stateWords(order({ state: 'declined', failure_message: 'Insufficient funds.' })).text).toBe('Insufficient funds. You were not charged.');

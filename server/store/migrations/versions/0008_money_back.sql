@@ -35,7 +35,9 @@ CREATE UNIQUE INDEX refunds_ref ON refunds (refund_ref) WHERE refund_ref IS NOT 
 CREATE UNIQUE INDEX refunds_run ON refunds (run_id, order_id) WHERE run_id IS NOT NULL;
 
 -- What a buyer was to get back and has not: a refund failed, or was returned.
-ALTER TABLE orders ADD COLUMN owed_minor bigint NOT NULL DEFAULT 0 CHECK (owed_minor >= 0);
+ALTER TABLE orders
+    ADD COLUMN owed_minor   bigint NOT NULL DEFAULT 0 CHECK (owed_minor >= 0),
+    ADD COLUMN repaid_minor bigint NOT NULL DEFAULT 0 CHECK (repaid_minor >= 0); -- of that: paid in another way since
 CREATE INDEX orders_owed ON orders (shop_id, number DESC) WHERE owed_minor > 0;
 
 -- The ledger's word for a refund that was returned: the shop has the money again.
