@@ -24,7 +24,11 @@ export function Dialog(props: DialogProps) {
   const titleId = useId();
   useEffect(() => {
     const dialog = ref.current!;
-    if (open && !dialog.open) dialog.showModal();
+    if (open && !dialog.open) {
+      dialog.showModal();
+      // The title has the focus, unless there is something to write at once.
+      dialog.querySelector<HTMLElement>('input[autofocus], textarea[autofocus]')?.focus();
+    }
     if (!open && dialog.open) dialog.close();
   }, [open]);
   return (
