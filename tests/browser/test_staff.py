@@ -119,6 +119,20 @@ def test_a_price_that_another_set_while_one_types_is_said(visit: Visit) -> None:
     expect(page.get_by_test_id(field)).to_have_value("13.00")
 
 
+def test_a_product_is_found_in_a_long_show(visit: Visit) -> None:
+    producer = visit("producer", viewport=PHONE)
+    products = [new_product(producer, f"Long show {number}", "S") for number in range(12)]
+    show_id = new_show(visit, "Twelve products")
+    ids = [product["id"] for product in products]
+    assert producer.api("PUT", f"/api/staff/shows/{show_id}/items", {"product_ids": ids}).ok
+    page = producer.open(f"/console/{show_id}")
+    page.get_by_test_id("find-in-run").fill("SHOW 11")
+    expect(page.get_by_test_id("run-row").filter(visible=True)).to_have_count(1)
+    page.get_by_test_id(f"pin-{ids[11]}").click()
+    expect(page.get_by_test_id("run-row").filter(visible=True)).to_have_attribute("data-state", "pinned")
+    assert violations(page) == []
+
+
 def test_two_windows_of_one_host_do_not_take_the_picture_from_each_other(visit: Visit) -> None:
     show_id = new_show(visit, "Two windows")
     first, second = visit("host").open(f"/studio/{show_id}"), visit("host").open(f"/studio/{show_id}")

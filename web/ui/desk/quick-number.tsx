@@ -56,7 +56,7 @@ export function QuickNumber(props: {
         {label}
         <span class="visually-hidden"> of {of}</span>
       </label>
-      <span class="quick-box">
+      <span class="quick-box" style={prefix ? { '--prefix': `${prefix.length}ch` } : undefined}>
         {prefix && <i aria-hidden="true">{prefix}</i>}
         <input
           id={id}

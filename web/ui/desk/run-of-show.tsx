@@ -52,6 +52,7 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
   const [dragged, setDragged] = useState<number | null>(null);
   const [over, setOver] = useState<number | null>(null);
   const [selling, sell] = useState<string | null>(null);
+  const [words, setWords] = useState('');
   if (!store.show.value) return <Skeleton height="4.5rem" lines={4} />;
   const rows = store.run.value;
   const editing = edits && (store.may('set_price') || store.may('set_stock'));
@@ -68,10 +69,18 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
   };
   return (
     <>
+    {rows.length >= MANY && !arranging && (
+      <label class="run-find">
+        <span class="visually-hidden">Find a product of the show</span>
+        <input class="input" type="search" placeholder="Find a product" value={words} maxLength={100} onInput={(event) => setWords(event.currentTarget.value)} data-testid="find-in-run" />
+      </label>
+    )}
+    {words && !arranging && !rows.some((row) => finds(row, words)) && <p class="quiet-empty">None of them is called that.</p>}
     <ol class={`run${arranging ? ' arranging' : ''}`} data-testid="run-of-show">
       {rows.map((row, index) => (
         <li
           key={row.card.product_id}
+          hidden={!arranging && !finds(row, words)}
           class={`run-row ${row.state}${availableIn(row.card) <= 0 ? ' gone' : ''}${dragged === index ? ' dragged' : ''}${over === index && dragged !== null && dragged !== index ? (dragged > index ? ' drop-before' : ' drop-after') : ''}`}
           data-testid="run-row"
           data-product={row.card.product_id}
@@ -100,6 +109,11 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
     </>
   );
 }
+
+const MANY = 12;
+
+/** Whether the search words are all in its title. */
+const finds = ({ card }: RunRow, words: string): boolean => words.toLowerCase().split(/\s+/).every((word) => card.title.toLowerCase().includes(word));
 
 function Row(props: { row: RunRow; index: number; last: boolean } & Required<RunProps> & { quiet: boolean; onSell: () => void }) {
   const { row, index, last, store, edits, quiet, digits, arranging, onSell } = props;
