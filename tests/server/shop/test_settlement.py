@@ -11,14 +11,13 @@ from server.shop.changes import (
     PROVIDER_ERROR,
     NotPossible,
     fulfilled,
-    refund_asked,
-    refund_done,
     retried,
     settled,
     spent,
 )
 from server.shop.orders import OPEN, STEPS, OrderEvent, OrderState, step
 from server.shop.record import AttemptRecord, Change, LineRecord, OrderRecord, RefundRecord
+from server.shop.refunds import refund_asked, refund_done
 from server.shop.settlement import ActionNeeded, AttemptState, Cancelled, Declined, Paid
 from server.shop.stock import DELTAS, Movement
 
