@@ -48,7 +48,7 @@ export function MoneyBack({ showId, onCancelled }: { showId: string; onCancelled
       }
     >
       {value.runs.length > 0 && (
-        <ul class="list" role="status">
+        <ul class="list">
           {value.runs.map((run) => (
             <RunRow key={run.id} run={run} />
           ))}
