@@ -395,8 +395,7 @@ async def test_nobody_wins_more_than_a_buyer_may_have(saleroom: Saleroom) -> Non
     auction = await saleroom.opened(variant)
     await saleroom.bid(auction, ada, 9_000)
     await saleroom.bid(auction, bob, 2_000)
-    await world.tap.buy(world.wish(ada, (variant, 1)))
-    await world.queue.idle()
+    await world.charged(world.wish(ada, (variant, 1)))
     await saleroom.closed(auction)
     assert [state for _, _, state in await saleroom.offers(auction)] == ["buyer_limit", "paid"]
     await world.assert_books_balance()

@@ -147,8 +147,7 @@ async def test_death_while_a_second_card_is_tried(world: World) -> None:
             "SELECT id::text FROM cards WHERE user_id = $1 AND id <> $2", ada, good
         )
         wish = world.wish(ada, (variant, 2), card_id=bad)
-        await world.tap.buy(wish)
-        await world.queue.idle()
+        await world.charged(wish)
         fate = Fate(at)
         _, _, buyer = mortal(world, fate)
         with contextlib.suppress(Died):
@@ -180,8 +179,7 @@ async def test_lost_replies_are_asked_again_with_the_same_key(world: World) -> N
     for lose, refuse in ((1, 0), (0, 1), (3, 2), (5, 5)):
         world.provider.lose, world.provider.refuse = lose, refuse
         wish = world.wish(await world.person(), (variant, 1))
-        await world.tap.buy(wish)
-        await world.queue.idle()
+        await world.charged(wish)
         assert await world.state(wish.order_id) == "charging"
         for _ in range(12):
             await world.pool.execute("UPDATE payment_attempts SET lease_until = now() - interval '1 s'")
@@ -198,8 +196,7 @@ async def test_a_forgotten_key_is_looked_up_before_it_is_used(world: World) -> N
     charged = world.wish(await world.person(), (variant, 1))
     never_sent = world.wish(await world.person(), (variant, 1))
     world.provider.lose = 1
-    await world.tap.buy(charged)
-    await world.queue.idle()
+    await world.charged(charged)
     await world.writer.place(never_sent)
     world.provider.replies.clear()
     await world.pool.execute(
@@ -216,8 +213,7 @@ async def test_money_that_comes_twice_goes_back_once(world: World) -> None:
     """An intent nobody expected (made in a dashboard, say) is refunded; ours stays."""
     variant, ada = await world.variant(2), await world.person()
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     await world.provider.charge(
         order_id=wish.order_id,
         amount_minor=1_490,

@@ -183,8 +183,7 @@ async def test_old_news_is_swept_out(world: World) -> None:
 async def test_order_mail_is_written_from_the_order(world: World) -> None:
     variant = await world.variant(5)
     wish = world.wish(await world.person(), (variant, 2))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     sent: list[Any] = []
 
     async def deliver(payload: Any) -> None:
@@ -203,8 +202,7 @@ async def test_letters_can_be_written_with_what_the_order_tells(world: World) ->
 
     variant = await world.variant(5)
     wish = world.wish(await world.person(), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     await world.shopkeeper.fulfil(wish.order_id, wish.user_id)
     await world.shopkeeper.refund(wish.order_id, 500, "scratched", wish.user_id)
     await Refunds(world.refunds, world.refund_book, world.provider).run()
@@ -233,8 +231,7 @@ async def webhook(world: World, event_id: str, kind: str, intent: str) -> bool:
 async def test_a_webhook_sent_twice_settles_once_and_is_never_believed(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person("action"), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     inbox = WebhookInbox(world.payments, world.provider, world.settler, world.refund_book)
     assert await webhook(world, "evt_lie", "payment_intent.succeeded", "pi_0")
     assert await inbox.run() == 1
@@ -254,8 +251,7 @@ async def test_a_webhook_sent_twice_settles_once_and_is_never_believed(world: Wo
 async def test_a_webhook_that_tells_nothing_new_costs_no_call(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person(), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     asked: list[str] = []
 
     async def counted(intent: str) -> Any:
@@ -284,8 +280,7 @@ async def test_a_webhook_about_nothing_of_ours_is_put_aside(world: World) -> Non
 async def test_a_lost_webhook_is_found_by_the_sweep(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person("action"), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     world.provider.intents["pi_0"].status = "paid"
 
     class Events:
@@ -310,8 +305,7 @@ async def test_a_lost_webhook_is_found_by_the_sweep(world: World) -> None:
 async def test_refunds_never_exceed_what_was_paid(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person(), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     staff = wish.user_id
     first = await asyncio.gather(
         *(world.shopkeeper.refund(wish.order_id, 800, "late", staff) for _ in range(3)),
@@ -342,8 +336,7 @@ async def test_refunds_never_exceed_what_was_paid(world: World) -> None:
 async def test_the_same_refund_asked_twice_is_one(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person(), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     number = "01890a5d-ac96-774b-bcce-b302099a8057"
     for _ in range(2):
         await world.shopkeeper.refund(wish.order_id, 100, "twice", wish.user_id, refund_id=number)
@@ -353,8 +346,7 @@ async def test_the_same_refund_asked_twice_is_one(world: World) -> None:
 async def test_a_refund_the_provider_refuses_is_said_in_the_history(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person(), (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     world.provider.intents["pi_0"].refunded = 1_490
     await world.shopkeeper.refund(wish.order_id, 100, "late", wish.user_id)
     await Refunds(world.refunds, world.refund_book, world.provider).run()
@@ -365,8 +357,7 @@ async def test_a_refund_the_provider_refuses_is_said_in_the_history(world: World
 async def test_a_refunded_order_no_longer_counts_for_its_buyer(world: World) -> None:
     variant, ada = await world.variant(3, limit=1), await world.person()
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     await world.shopkeeper.refund(wish.order_id, 1_490, "all", ada)
     await Refunds(world.refunds, world.refund_book, world.provider).run()
     assert (await world.tap.buy(world.wish(ada, (variant, 1)))).state == "charging"

@@ -301,8 +301,7 @@ async def test_the_proof_raises_no_alarm_while_the_shop_sells(world: World, url:
 
     async def buy(person: Any) -> None:
         wish = world.wish(person, (variant, 1))
-        await world.tap.buy(wish)
-        await world.queue.idle()
+        await world.charged(wish)
         if await world.state(wish.order_id) == "paid":
             await world.shopkeeper.refund(wish.order_id, 1_490, "late", person, restock=True)
             await refunds.run()

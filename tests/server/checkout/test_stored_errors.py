@@ -29,8 +29,7 @@ async def attempts(world: World) -> list[tuple[Any, ...]]:
 async def buy(world: World, card: str = "paid") -> Any:
     """A tap whose first answer is there."""
     wish = world.wish(await world.person(card), (await world.variant(1), 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     return wish
 
 

@@ -99,8 +99,7 @@ async def test_a_changed_price_is_refused_and_nothing_held(world: World) -> None
 
 async def test_a_buyers_limit_counts_earlier_orders(world: World) -> None:
     variant, ada, bob = await world.variant(9, limit=2), await world.person(), await world.person()
-    await world.tap.buy(world.wish(ada, (variant, 1)))
-    await world.queue.idle()
+    await world.charged(world.wish(ada, (variant, 1)))
     over = await refused(world.tap.buy(world.wish(ada, (variant, 2))))
     assert (over.code, over.lines[0].buyer_limit) == ("buyer_limit", 2)
     await world.tap.buy(world.wish(ada, (variant, 1)))
@@ -139,8 +138,7 @@ async def test_a_repeated_tap_is_one_order(world: World) -> None:
 async def test_a_repeated_tap_gets_its_order_when_all_is_sold(world: World) -> None:
     variant, ada = await world.variant(1), await world.person()
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     assert (await world.tap.buy(wish)).state == "paid"
 
 
@@ -149,8 +147,7 @@ async def test_several_lines_all_or_nothing(world: World) -> None:
     answer = await refused(world.tap.buy(world.wish(ada, (cups, 2), (hats, 2))))
     assert [(line.variant_id, line.code, line.available) for line in answer.lines] == [(hats, "sold_out", 1)]
     assert await world.stock_of(cups) == (5, 0, 0)
-    await world.tap.buy(world.wish(ada, (hats, 1), (cups, 2)))
-    await world.queue.idle()
+    await world.charged(world.wish(ada, (hats, 1), (cups, 2)))
     assert await world.stock_of(cups) == (3, 0, 2)
     assert await world.stock_of(hats) == (0, 0, 1)
     await world.assert_gate_agrees()
@@ -170,8 +167,7 @@ async def test_card_and_address_are_asked_for(world: World) -> None:
 async def test_a_decline_gives_the_unit_back_and_a_second_card_may_pay(world: World) -> None:
     variant, ada = await world.variant(1), await world.person("declined")
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     view = await world.tap.buy(wish)
     assert (view.state, view.code) == ("declined", "insufficient_funds")
     assert view.message
@@ -192,8 +188,7 @@ async def test_a_decline_gives_the_unit_back_and_a_second_card_may_pay(world: Wo
 async def test_a_second_card_finds_the_unit_gone(world: World) -> None:
     variant, ada, bob = await world.variant(1), await world.person("declined"), await world.person()
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     await world.tap.buy(world.wish(bob, (variant, 1)))
     good = await world.card(ada, "paid")
     assert (await refused(world.buyer.retry(wish.order_id, ada, good))).code == "sold_out"
@@ -205,8 +200,7 @@ async def test_a_second_card_finds_the_unit_gone(world: World) -> None:
 async def test_three_d_secure_confirmed(world: World) -> None:
     variant, ada = await world.variant(1), await world.person("action")
     wish = world.wish(ada, (variant, 1))
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     view = await world.tap.buy(wish)
     assert (view.state, view.client_secret) == ("action_needed", "pi_0_secret")
     assert await world.stock_of(variant) == (0, 1, 0)
@@ -222,8 +216,7 @@ async def test_a_payment_that_wins_against_the_cancel_stays(world: World) -> Non
     variant, ada = await world.variant(2), await world.person("action")
     called_off, raced = world.wish(ada, (variant, 1)), world.wish(ada, (variant, 1))
     for wish in (called_off, raced):
-        await world.tap.buy(wish)
-        await world.queue.idle()
+        await world.charged(wish)
     assert (await world.buyer.cancel(called_off.order_id, ada)).state == "cancelled"
     world.provider.intents["pi_1"].status = "paid"
     assert (await world.buyer.cancel(raced.order_id, ada)).state == "paid"
@@ -256,8 +249,7 @@ async def test_a_bad_order_is_told_why(world: World) -> None:
 
 async def test_the_producer_counts_again_while_taps_are_held(world: World) -> None:
     variant, ada = await world.variant(3), await world.person("action")
-    await world.tap.buy(world.wish(ada, (variant, 2)))
-    await world.queue.idle()
+    await world.charged(world.wish(ada, (variant, 2)))
     assert await world.shopkeeper.set_stock(world.shop_id, variant, 10, None) == 10
     assert await world.stock_of(variant) == (10, 2, 0)
     assert await world.gate_says(variant) == 10
@@ -268,8 +260,7 @@ async def test_a_wiped_gate_is_closed_until_it_knows_again(world: World) -> None
     variant = await world.variant(4)
     people = [await world.person() for _ in range(8)]
     waiting = await world.person("action")
-    await world.tap.buy(world.wish(waiting, (variant, 1)))
-    await world.queue.idle()
+    await world.charged(world.wish(waiting, (variant, 1)))
     await world.redis.flushall()
     await world.redis.function_flush("SYNC")
     assert await world.gate_says(variant) is None
@@ -334,8 +325,7 @@ async def test_a_gift_needs_no_payment(world: World) -> None:
     await world.pool.execute("UPDATE shops SET flat_shipping_minor = 0")
     variant = await world.variant(1, price=0)
     wish = world.wish(await world.person(), (variant, 1), price=0)
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     assert await world.state(wish.order_id) == "paid"
     assert world.provider.charges == 0
 

@@ -165,8 +165,7 @@ async def test_an_order_by_an_offer_is_answered_again_after_the_offer_is_gone(wo
     ada = await world.person()
     variant = await offered(world, ada)
     wish = await wish_for(world, ada, variant)
-    await world.tap.buy(wish)
-    await world.queue.idle()
+    await world.charged(wish)
     assert (await world.tap.buy(wish)).state == "paid"
 
 
@@ -230,8 +229,7 @@ async def test_who_wants_more_than_there_is_is_offered_what_there_is(world: Worl
     with pytest.raises(Refusal) as caught:
         await world.tap.buy(await wish_for(world, ada, variant, 3))
     assert caught.value.lines[0].available == 2
-    await world.tap.buy(await wish_for(world, ada, variant, 1))
-    await world.queue.idle()
+    await world.charged(await wish_for(world, ada, variant, 1))
     assert (await world.stock_of(variant))[0] == 1
     await world.gatekeeper.mend(world.shop_id)
     await bought(world, variant, price=1000)
@@ -276,12 +274,10 @@ async def test_an_offer_survives_a_wiped_gate_and_a_declined_card_frees_its_unit
     ada, bob = await world.person("declined"), await world.person()
     variant = await offered(world, ada, bob)
     await world.redis.flushdb()
-    await world.tap.buy(await wish_for(world, ada, variant))
-    await world.queue.idle()
+    await world.charged(await wish_for(world, ada, variant))
     await world.ways.waitlists.serve()
     assert await places(world, ada, bob) == [PlaceState.BOUGHT, PlaceState.OFFERED]
-    await world.tap.buy(await wish_for(world, bob, variant))
-    await world.queue.idle()
+    await world.charged(await wish_for(world, bob, variant))
     await world.assert_books_balance()
     await world.gatekeeper.mend(world.shop_id)
     await world.assert_gate_agrees()
@@ -332,8 +328,7 @@ async def test_units_set_aside_by_a_worker_that_died_are_offered_all_the_same(
         assert await Publisher(OutboxStore(world.pool), "news", ways_news(world.ways)).run()
     await world.gatekeeper.mend(world.shop_id)
     await world.assert_gate_agrees()
-    await world.tap.buy(await wish_for(world, ada, variant))
-    await world.queue.idle()
+    await world.charged(await wish_for(world, ada, variant))
     await world.assert_books_balance()
 
 

@@ -76,6 +76,11 @@ class World:
         )
         return card_id
 
+    async def charged(self, wish: Wish) -> None:
+        """A tap whose charge has been answered."""
+        await self.tap.buy(wish)
+        await self.queue.idle()
+
     def wish(self, user_id: UserId, *lines: tuple[str, int], price: int = 1_000, **more: Any) -> Wish:
         return Wish(
             order_id=more.pop("order_id", None) or OrderId(str(uuid_utils.uuid7())),
