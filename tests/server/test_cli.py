@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,11 @@ def test_up_refuses_a_default_secret() -> None:
     assert "changeme" not in done.stderr
 
 
-def test_demo_names_the_port_in_use_and_prints_nothing_on_stdout(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = min(taken.getsockname()[1], 65530)
+def test_demo_names_the_port_in_use_and_prints_nothing_on_stdout(
+    tmp_path: Path, free_ports: Callable[[int], int]
+) -> None:
+    port = free_ports(8)
+    with socket.create_server(("127.0.0.1", port)):
         done = _hawker("demo", "--json", "--port", str(port), "--data", str(tmp_path / "data"))
     assert done.returncode == 1
     assert "[port_in_use]" in done.stderr
@@ -60,21 +61,8 @@ def test_demo_names_the_port_in_use_and_prints_nothing_on_stdout(tmp_path: Path)
     assert done.stdout == ""
 
 
-def _free_row(count: int) -> int:
-    """The first of some free ports in a row, below those that the system hands out."""
-    while True:
-        first = random.randrange(20_000, 29_000)
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            return first
-
-
-def test_demo_names_a_database_that_is_down(tmp_path: Path) -> None:
-    port = _free_row(8)
+def test_demo_names_a_database_that_is_down(tmp_path: Path, free_ports: Callable[[int], int]) -> None:
+    port = free_ports(8)
     url = "postgresql://shop:hunter2@127.0.0.1:9/shop"
     done = _hawker("demo", "--port", str(port), "--data", str(tmp_path / "data"), HAWKER_DATABASE_URL=url)
     assert done.returncode == 1
@@ -88,10 +76,10 @@ def test_migrate_without_a_database_says_so() -> None:
     assert "HAWKER_DATABASE_URL" in done.stderr
 
 
-def test_a_demo_refuses_a_live_stripe_key(tmp_path: Path) -> None:
+def test_a_demo_refuses_a_live_stripe_key(tmp_path: Path, free_ports: Callable[[int], int]) -> None:
     done = _hawker(
         "demo",
-        *("--port", "29340", "--data", str(tmp_path / "data")),
+        *("--port", str(free_ports(8)), "--data", str(tmp_path / "data")),
         HAWKER_STRIPE_SECRET_KEY="sk_live_0123456789",
         HAWKER_STRIPE_PUBLISHABLE_KEY="pk_test_0123456789",
         HAWKER_STRIPE_WEBHOOK_SECRET="whsec_0123456789",

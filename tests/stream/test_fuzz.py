@@ -10,9 +10,9 @@ from loadtests.fuzz.worker import run
 from stream.wire.dtls import DtlsContext
 
 
-def test_twenty_thousand_inputs_crash_nothing_and_leave_nothing() -> None:
-    found = run(20_000, seed=20, seconds=25)
-    assert found.inputs.total() >= 4000, "too slow to say anything"
+def test_some_thousand_inputs_crash_nothing_and_leave_nothing() -> None:
+    found = run(10_000, seed=20)
+    assert found.inputs.total() >= 10_000
     assert (found.crashes, found.leaks) == (0, 0), "\n".join(found.examples)
 
 

@@ -38,9 +38,9 @@ async def test_nobody_takes_as_long_and_never_matches() -> None:
     async def cpu_s(hash_or_none: str | None) -> float:
         took = []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             assert not await passwords.matches(hash_or_none, "nobody's")
-            took.append(time.perf_counter() - began)
+            took.append(time.process_time() - began)
         return min(took)
 
     assert await cpu_s(None) > await cpu_s(kept) / 2
