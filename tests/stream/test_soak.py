@@ -28,7 +28,7 @@ async def test_every_visit_works_and_the_prompt_ones_leave_nothing(node) -> None
     live = asyncio.Event()
     publisher = Publisher(Identity(), Shape(200_000, keyframe_packets=4), ignore_pli=False, pace=20_000_000)
     on_air = asyncio.create_task(publisher.run(node.url("whip", "show"), "", 60, live))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await live.wait()
     before = node.held()
     assert await pay_visits(node, PROMPT) == []
