@@ -51,6 +51,7 @@ class Stage:
         self._sockets: list[WebSocketRoute] = []
         self._number = 0
         self._welcomed = False
+        self.cut = False
         self.sent: list[Frame] = []
         self.answers: dict[str, Answer] = {}
         self.you = {"user_id": user, "name": "Ana", "roles": roles or [], "may": may}
@@ -58,6 +59,9 @@ class Stage:
         page.route_web_socket(re.compile(r".*"), self._met)
 
     def _met(self, socket: WebSocketRoute) -> None:
+        if self.cut:
+            socket.close(code=1012)
+            return
         self._sockets.append(socket)
         socket.on_message(lambda text: self._heard(socket, json.loads(text)))
 
@@ -80,6 +84,11 @@ class Stage:
                 return
             page.wait_for_timeout(100)
         raise AssertionError("the page did not come into the room")
+
+    def cut_off(self) -> None:
+        """Close the line and answer no other, until `cut` is false again."""
+        self.cut = True
+        self._sockets[-1].close(code=1012)
 
     def reset(self) -> None:
         """Start over from the snapshot as it is now."""
