@@ -35,9 +35,10 @@ from loadtests.relay.soak_visits import VISITS, Visit, vanish
 from loadtests.relay.stream import Shape
 
 SAMPLE_EVERY_S = 5.0
-FLAT_KB_PER_JOIN = 0.1
+FLAT_KB_PER_JOIN = 0.2
 FLAT_BLOCKS_PER_JOIN = 0.5
-"""A session is a hundred kB and a thousand objects, so one in a thousand left behind would show."""
+"""A session is a hundred kB and a thousand objects, so two in a thousand left behind would show. What is
+cached of the last picture, more or less, is some hundred kB once."""
 MAX_INSIDE = 150
 
 
@@ -53,6 +54,7 @@ class Soak:
     returns: int = 0
     _identity: Identity = field(default_factory=Identity)
     _inside: set[asyncio.Task[None]] = field(default_factory=set)
+    _publishing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, seconds: float, rate: float) -> None:
         ends = time.monotonic() + seconds
@@ -92,28 +94,38 @@ class Soak:
     async def _host(self) -> None:
         """On air, away, back; now and then twice at once, which is a takeover."""
         on_air = self._publish()
-        while True:
-            await asyncio.sleep(self.dice.uniform(15, 60))
-            self.returns += 1
-            if self.dice.random() < 0.25:
-                successor = self._publish()
-                await asyncio.sleep(2)
-                await _end(on_air[1])
-                on_air = successor
-                continue
-            publisher, task = on_air
-            if self.dice.random() < 0.5 and hasattr(publisher, "_peer"):
-                vanish(publisher._peer)
+        try:
+            while True:
+                await asyncio.sleep(self.dice.uniform(15, 60))
+                self.returns += 1
+                on_air = await self._return(*on_air)
+        finally:
+            for task in tuple(self._publishing):
+                await _end(task)
+
+    async def _return(
+        self, publisher: Publisher, task: asyncio.Task[None]
+    ) -> tuple[Publisher, asyncio.Task[None]]:
+        if self.dice.random() < 0.25:
+            successor = self._publish()
+            await asyncio.sleep(2)
             await _end(task)
-            await asyncio.sleep(self.dice.uniform(0.5, 6))
-            on_air = self._publish()
+            return successor
+        if self.dice.random() < 0.5 and hasattr(publisher, "_peer"):
+            vanish(publisher._peer)
+        await _end(task)
+        await asyncio.sleep(self.dice.uniform(0.5, 6))
+        return self._publish()
 
     def _publish(self) -> tuple[Publisher, asyncio.Task[None]]:
         publisher = Publisher(
             Identity(), Shape(400_000, keyframe_packets=20), ignore_pli=False, pace=20_000_000
         )
         url = self.node.url("whip", "show")
-        return publisher, asyncio.create_task(publisher.run(url, "", self.dice.uniform(20, 90)))
+        task = asyncio.create_task(publisher.run(url, "", self.dice.uniform(20, 90)))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+        return publisher, task
 
     async def _sample(self) -> None:
         while True:
