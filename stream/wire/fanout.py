@@ -71,7 +71,7 @@ LATE_S = 0.5
 """Longest wait for the sender thread: what is older has been asked for again, or been given up."""
 WAIT_MS = 20
 """Longest wait for room in the socket, a burst: less than the time between two frames."""
-KEYS_KEPT = 1024
+KEYS_KEPT = 256
 """Keys remembered (as hashes under a secret of this process), so that none comes back. Every handshake makes
 new ones, so a key twice is a mistake of ours, and would soon be made."""
 MAX_PADDING = 64
