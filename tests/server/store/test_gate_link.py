@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from overlay.log import open_redis
 from server.store.gate_link import Address, GateLink, LinkDown, LinkFull, ReplyError
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one, wherever tests keep their files: a socket's path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="hk-", dir="/tmp") as directory:
+        yield Path(directory)
 
 
 @asynccontextmanager
