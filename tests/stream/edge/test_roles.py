@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 
 from overlay.log import open_redis
@@ -13,6 +14,13 @@ from stream.ports import BroadcastState, Purpose
 from .conftest import SHOW, is_gapless, rolling, until
 
 
+def met(condition, nodes):
+    """A node that a busy machine held up for seconds is missing until it speaks again."""
+    with contextlib.suppress(KeyError):
+        return condition(nodes)
+    return False
+
+
 async def test_nodes_die_and_drain_and_the_picture_goes_on(start_role, redis_url, at, camera):
     first, edge, second = [start_role(name) for name in ("first", "edge", "second")]
     async with open_redis(redis_url) as redis:
@@ -21,9 +29,9 @@ async def test_nodes_die_and_drain_and_the_picture_goes_on(start_role, redis_url
         async def nodes():
             return {node.id: node for node in await registry.nodes()}
 
-        async def until_nodes(condition, timeout_s=30):
+        async def until_nodes(condition, timeout_s=60):
             async with asyncio.timeout(timeout_s):
-                while not condition(await nodes()):
+                while not met(condition, await nodes()):
                     await asyncio.sleep(0.02)
 
         async def publish(role):
@@ -77,14 +85,14 @@ async def test_a_broadcast_has_one_host_while_its_node_drains(start_role, redis_
 
         async def until_nodes(condition, timeout_s=60):
             async with asyncio.timeout(timeout_s):
-                while not condition({node.id: node for node in await registry.nodes()}):
+                while not met(condition, {node.id: node for node in await registry.nodes()}):
                     await asyncio.sleep(0.02)
 
         async def publish(role, key):
             ticket = await tickets.issue(MediaTicket(SHOW, "publish", key))
             return await at(role).join(ticket, kind="whip")
 
-        await until_nodes(lambda held: len(held) == 2)
+        await until_nodes(lambda held: len(held) == 2, 180)
         host = await publish(old, "key:1")
         async with rolling(camera(host)):
             await until_nodes(lambda held: held["old"].state(SHOW) is BroadcastState.LIVE)
