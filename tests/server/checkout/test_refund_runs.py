@@ -148,8 +148,9 @@ async def test_an_order_that_is_being_charged_is_waited_for(world: World) -> Non
     run = await wish_for(world, cancels_show=True)
     await carried_out(world)
     assert (await seen(world, run)).done_at is None
-    world.provider.intents["pi_0"].status = "paid"
-    await world.settler.settle(waiting, 1, settlement.Paid("pi_0", WHOLE))
+    (intent,) = [one for one in world.provider.intents.values() if one.order_id == waiting]
+    intent.status = "paid"
+    await world.settler.settle(waiting, 1, settlement.Paid(intent.id, WHOLE))
     await carried_out(world)
     assert await world.state(waiting) == "refunded"
     assert (await seen(world, run)).done_at is not None
