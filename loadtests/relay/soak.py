@@ -35,10 +35,9 @@ from loadtests.relay.soak_visits import VISITS, Visit, vanish
 from loadtests.relay.stream import Shape
 
 SAMPLE_EVERY_S = 5.0
-FLAT_KB_PER_JOIN = 0.2
-FLAT_BLOCKS_PER_JOIN = 0.5
-"""A session is a hundred kB and a thousand objects, so two in a thousand left behind would show. What is
-cached of the last picture, more or less, is some hundred kB once."""
+FLAT = {"heap_kb": (300.0, 0.1), "blocks": (1000.0, 0.3)}
+"""Once, and by join. What is cached of the last picture is more or less, once; a session left behind is a
+hundred kB and a thousand objects, so one in a thousand would show."""
 MAX_INSIDE = 150
 
 
@@ -160,7 +159,7 @@ async def soak(seconds: float, rate: float, seed: int, settle_s: float) -> dict[
         "minutes": round(seconds / 60, 1),
         "joins": run.began.total(),
         "rss_growth_kb_per_join": round(grown["rss_kb"], 3),
-        "is_flat": grown["heap_kb"] <= FLAT_KB_PER_JOIN and grown["blocks"] <= FLAT_BLOCKS_PER_JOIN,
+        "is_flat": is_flat(half, now, run.began.total() - joins),
         "when_empty": {name: [held[name] for held in (empty, half, now)] for name in grown},
         "leaked": sum(left.values()) + len(now["faults"]),
         "left": left,
@@ -171,6 +170,10 @@ async def soak(seconds: float, rate: float, seed: int, settle_s: float) -> dict[
         "failures": Counter(text[:120] for text in run.failures).most_common(5),
         "rss_kb": run.rss_kb[::step],
     }
+
+
+def is_flat(before: dict[str, Any], after: dict[str, Any], joins: int) -> bool:
+    return all(after[name] - before[name] <= once + each * joins for name, (once, each) in FLAT.items())
 
 
 def growth_per_join(before: dict[str, Any], after: dict[str, Any], joins: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from loadtests.fuzz.live import more
 from loadtests.relay.counted_node import counted_node
 from loadtests.relay.peer import Identity
 from loadtests.relay.publisher import Publisher
-from loadtests.relay.soak import Soak, growth_per_join, settled
+from loadtests.relay.soak import Soak, growth_per_join, is_flat, settled
 from loadtests.relay.soak_visits import VISITS, Visit
 from loadtests.relay.stream import Shape
 
@@ -57,6 +57,9 @@ def test_growth_is_what_the_second_half_left_behind_by_join() -> None:
     before = {"rss_kb": 90_000, "heap_kb": 14_000, "blocks": 250_000}
     after = {"rss_kb": 90_500, "heap_kb": 13_000, "blocks": 250_100}
     assert growth_per_join(before, after, 1000) == {"rss_kb": 0.5, "heap_kb": 0.0, "blocks": 0.1}
+    assert is_flat(before, after, 1000)
+    assert not is_flat(before, {**after, "heap_kb": 14_500}, 1000)
+    assert not is_flat(before, {**after, "blocks": 252_000}, 1000)
     assert growth_per_join(before, before, 0) == {"rss_kb": 0.0, "heap_kb": 0.0, "blocks": 0.0}
 
 
