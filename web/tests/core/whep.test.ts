@@ -351,7 +351,7 @@ describe('publishing', () => {
     publisher.start(stream);
     await settle();
     Peer.last.become('failed');
-    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.advanceTimersByTimeAsync(2_000);
     expect(posts()).toBe(3);
   });
 
