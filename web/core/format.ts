@@ -125,3 +125,8 @@ export function cardBrand(brand: string): string {
   const names: Record<string, string> = { amex: 'Amex', jcb: 'JCB', unionpay: 'UnionPay', diners: 'Diners' };
   return names[brand] ?? brand.charAt(0).toUpperCase() + brand.slice(1);
 }
+
+/** A card is good to the end of the month that stands on it. */
+export function isExpired(card: { exp_month: number; exp_year: number }, now: Date = new Date()): boolean {
+  return new Date(card.exp_year, card.exp_month, 1) <= now;
+}

@@ -1,6 +1,7 @@
-import { cardBrand, money } from '../core/format.ts';
+import { cardBrand, isExpired, money } from '../core/format.ts';
 import { totals } from '../core/offer.ts';
 import type { Line } from '../core/purchase.ts';
+import type { Card } from '../core/types.ts';
 import { Button } from '../ui/button.tsx';
 import { Sheet } from '../ui/dialog.tsx';
 import { Checkbox } from '../ui/field.tsx';
@@ -115,17 +116,13 @@ function AddressStep({ checkout }: { checkout: Checkout }) {
 }
 
 function CardStep({ checkout }: { checkout: Checkout }) {
-  const known = checkout.cards.value ?? [];
+  const last = (card: Card) => Number(isExpired(card)) * 2 + Number(checkout.declined.value.has(card.id));
+  const known = [...(checkout.cards.value ?? [])].sort((one, other) => last(one) - last(other));
   return (
     <>
       {known.length > 0 && (
         <PickList
-          rows={known.map((card) => ({
-            id: card.id,
-            icon: 'card',
-            title: `${cardBrand(card.brand)} ·· ${card.last4}`,
-            text: `expires ${String(card.exp_month).padStart(2, '0')}/${card.exp_year}`,
-          }))}
+          rows={known.map((card) => cardRow(card, checkout.declined.value.has(card.id)))}
           onPick={(id) => {
             checkout.cardId.value = id;
             checkout.asked.value = null;
@@ -138,8 +135,28 @@ function CardStep({ checkout }: { checkout: Checkout }) {
   );
 }
 
+function cardRow(card: Card, declined: boolean): Row {
+  const until = `${String(card.exp_month).padStart(2, '0')}/${card.exp_year}`;
+  const expired = isExpired(card);
+  return {
+    id: card.id,
+    icon: 'card',
+    title: `${cardBrand(card.brand)} ·· ${card.last4}`,
+    text: expired ? `expired ${until}` : declined ? 'was declined just now' : `expires ${until}`,
+    disabled: expired,
+  };
+}
+
+interface Row {
+  id: string;
+  icon: IconName;
+  title: string;
+  text: string;
+  disabled?: boolean;
+}
+
 function PickList(props: {
-  rows: { id: string; icon: IconName; title: string; text: string }[];
+  rows: Row[];
   onPick: (id: string) => void;
   or: string;
 }) {
@@ -147,7 +164,7 @@ function PickList(props: {
     <>
       <div class="stack picks">
         {props.rows.map((row) => (
-          <button key={row.id} type="button" class="pick" data-testid="pick" onClick={() => props.onPick(row.id)}>
+          <button key={row.id} type="button" class="pick" data-testid="pick" disabled={row.disabled} onClick={() => props.onPick(row.id)}>
             <Icon name={row.icon} size={20} />
             <span class="grow">
               <b>{row.title}</b>

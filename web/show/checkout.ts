@@ -2,6 +2,7 @@
 
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
+import { isExpired } from '../core/format.ts';
 import { paymentUi } from '../core/payment/index.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import type { OrderView } from '../core/protocol.ts';
@@ -48,6 +49,8 @@ export class Checkout {
   readonly addresses = signal<Address[] | null>(null);
   readonly cardId = signal<string | null>(null);
   readonly addressId = signal<string | null>(null);
+  /** Cards that were declined on this page: still there to be tried again, but nobody's first choice. */
+  readonly declined = signal<ReadonlySet<string>>(new Set());
   readonly showFirstName = signal(false);
   /** What the checkout sheet is about to buy. */
   readonly intent = signal<Line[]>([]);
@@ -59,7 +62,7 @@ export class Checkout {
   /** In place of a purchase: why the sheet is open. */
   readonly goal = signal<Goal | null>(null);
 
-  readonly card = computed(() => pick(this.cards.value, this.cardId.value));
+  readonly card = computed(() => pick(this.cards.value?.filter((card) => !isExpired(card)) ?? null, this.cardId.value));
   readonly address = computed(() => pick(this.addresses.value, this.addressId.value));
 
   /** The first thing that stands between the buyer and one tap. */
@@ -74,6 +77,7 @@ export class Checkout {
 
   readonly #open = new OpenOrders(localStorage);
   #following: AbortController | null = null;
+  #payingWith: string | null = null;
   /** Orders that an auction made for its winner: who can't pay is passed over, so no second card is offered. */
   readonly #won = new Set<string>();
 
@@ -221,12 +225,13 @@ export class Checkout {
       this.purchase.value = { step: 'placing', orderId, lines };
       this.store.open(null);
     });
+    this.#payingWith = this.card.value?.id ?? null;
     const offer_id = lines.find((line) => line.offer_id)?.offer_id;
     const tap = {
       show_id: this.store.showId,
       ...(offer_id ? { offer_id } : {}),
       lines: lines.map(({ variant_id, quantity, unit_price_minor }) => ({ variant_id, quantity, unit_price_minor })),
-      card_id: this.card.value?.id ?? null,
+      card_id: this.#payingWith,
       address_id: this.address.value?.id ?? null,
       show_first_name: this.showFirstName.value,
       media_time: this.store.mediaTime.rtp,
@@ -265,6 +270,7 @@ export class Checkout {
     this.orders.value = this.orders.value?.map((row) => (row.id === order.order_id ? withNews(row, order) : row)) ?? null;
     if (OVER.has(order.state)) this.#open.remove(order.order_id);
     if (after === before) return;
+    if (after.step === 'declined' && this.#payingWith) this.declined.value = new Set([...this.declined.value, this.#payingWith]);
     if (after.step === 'paid') this.store.bag.remove(after.lines.map((line) => line.variant_id));
     if (after.step === 'charging') this.#follow(order.order_id);
     else this.#following?.abort();
@@ -329,6 +335,7 @@ export class Checkout {
       unit_price_minor,
       title,
     }));
+    this.#payingWith = null;
     this.purchase.value = { step: 'placing', orderId: order.id, lines };
     this.news(viewOf(order));
   }

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { api } from '../../core/api.ts';
-import type { Card } from '../../core/types.ts';
+import { isExpired } from '../../core/format.ts';
 import { Button } from '../../ui/button.tsx';
 import { Sheet } from '../../ui/dialog.tsx';
 import { CardForm } from '../../ui/forms/card.tsx';
@@ -40,8 +40,8 @@ export function Cards() {
               <Icon name="card" size={24} />
               <span class="grow stacked">
                 <b>{cardWords(card)}</b>
-                <span class={`small ${expired(card) ? 'wrong' : 'muted'}`}>
-                  {expired(card) ? 'Expired' : 'Expires'} {String(card.exp_month).padStart(2, '0')}/{card.exp_year}
+                <span class={`small ${isExpired(card) ? 'wrong' : 'muted'}`}>
+                  {isExpired(card) ? 'Expired' : 'Expires'} {String(card.exp_month).padStart(2, '0')}/{card.exp_year}
                 </span>
               </span>
             </div>
@@ -64,9 +64,4 @@ export function Cards() {
       </Sheet>
     </>
   );
-}
-
-/** Good to the end of the month printed on it. */
-function expired(card: Card, now: Date = new Date()): boolean {
-  return new Date(card.exp_year, card.exp_month, 1) <= now;
 }
