@@ -22,6 +22,7 @@ beforeEach(() => {
   document.body.innerHTML = '<div id="app"></div>';
   root = document.getElementById('app')!;
   sent = [];
+  vi.stubGlobal('fetch', async () => Promise.reject(new TypeError('no network here')));
   me.value = { id: 'u1', display_name: 'Ana', email: 'a@x', roles: [] } as never;
   store = new ShowStore('s1', null);
   store.checkout.addresses.value = [{ id: 'a1', is_default: true, name: 'Ana' } as never];
