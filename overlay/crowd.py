@@ -14,6 +14,8 @@ from msgspec import Struct
 from overlay.messages import Pulse
 
 SHARE_LASTS_S = 3.5
+QUIET_MOST_S = 5.0
+"""A pulse at least this often: clients know by it that their connection lives."""
 
 
 class Share(Struct, frozen=True):
@@ -34,6 +36,7 @@ class Crowd:
         self._sum: Counter[str] = Counter()
         self._others: dict[str, tuple[int, float]] = {}
         self._said = Pulse(viewers=0, reactions={})
+        self._said_s = 0.0
 
     def react(self, kind: str, count: int) -> None:
         self._own[kind] += count
@@ -52,14 +55,15 @@ class Crowd:
             self._sum.update(share.reactions)
 
     def pulse(self, viewers: int, now_s: float) -> Pulse | None:
-        """What to tell the viewers, None if that is nothing new. Reactions are told once."""
+        """What to tell the viewers; None where that is nothing new, not for long. Reactions are told once."""
         self._others = {who: said for who, said in self._others.items() if now_s - said[1] < SHARE_LASTS_S}
         total = viewers + sum(count for count, _ in self._others.values())
         pulse = Pulse(viewers=total, reactions=dict(self._sum))
         self._sum.clear()
-        if not pulse.reactions and total == self._said.viewers:
+        is_new = pulse.reactions or total != self._said.viewers
+        if not is_new and now_s - self._said_s < QUIET_MOST_S:
             return None
-        self._said = pulse
+        self._said, self._said_s = pulse, now_s
         return pulse
 
     @property

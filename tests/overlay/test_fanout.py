@@ -174,5 +174,7 @@ def test_a_crowd_is_summed_over_processes_and_forgets_the_dead() -> None:
     one.hear(one.share(7), now_s=0)  # its own words
     assert one.pulse(7, now_s=1) == Pulse(viewers=12, reactions={"heart": 5})
     assert one.pulse(7, now_s=2) is None
-    assert one.pulse(7, now_s=10) == Pulse(viewers=7, reactions={})
+    assert one.pulse(7, now_s=5) == Pulse(viewers=7, reactions={})
+    assert one.pulse(7, now_s=9) is None
+    assert one.pulse(7, now_s=10) == Pulse(viewers=7, reactions={}), "a sign of life"
     assert one.viewers == 7

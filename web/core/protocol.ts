@@ -593,7 +593,11 @@ export interface Events {
   events: (Commented | CommentDeleted | Muted | Unmuted | Pinned | Unpinned | StockChanged | PriceChanged | ShowStarted | ShowEnded | PictureChanged | Purchased | FlashStarted | FlashEnded | DropChanged | AuctionChanged | BidsPlaced)[];
 }
 
-/** What is summed and not kept: viewers in the room, reactions since the last pulse. */
+/**
+ * What is summed and not kept: viewers in the room, reactions since the last pulse.
+ *
+ * There is one at least every five seconds: a client that has heard nothing at all for 15 s connects anew.
+ */
 export interface Pulse {
   type: "pulse";
   viewers: number;

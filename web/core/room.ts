@@ -7,6 +7,7 @@
  */
 
 import { ServerClock } from './clock.ts';
+import { Later } from './later.ts';
 import {
   CloseCode,
   PROTOCOL_VERSION,
@@ -27,7 +28,10 @@ import { applyAll, EMPTY_ROOM, fromSnapshot, type RoomState } from './room-state
 import { commandId } from './uuidv7.ts';
 
 export const ANSWER_DEADLINE_MS = 15_000;
+/** The room pulses every five seconds at the latest. */
+const SILENT_MS = 15_000;
 const WAITING_MOST = 50;
+const ABANDONED = 4001;
 const FIRST_DELAY_MS = 400;
 const MOST_DELAY_MS = 12_000;
 
@@ -101,6 +105,7 @@ export class RoomConnection {
   #attempt = 0;
   #refusedTickets = 0;
   #retry: ReturnType<typeof setTimeout> | null = null;
+  readonly #silence = new Later();
   #waiting = new Map<string, Waiting>();
   #gathered: AnyEvent[] = [];
   #flushing = false;
@@ -180,6 +185,7 @@ export class RoomConnection {
     if (this.#opening !== attempt || !this.#running) return;
     const socket = (this.options.connect ?? ((url) => new WebSocket(url)))(this.options.url);
     this.#socket = socket;
+    this.#expectMore();
     let askedAt = 0;
     socket.onopen = () => {
       askedAt = this.#now();
@@ -193,7 +199,11 @@ export class RoomConnection {
       socket.send(JSON.stringify(hello));
     };
     socket.onmessage = (message) => {
-      if (socket === this.#socket) this.#hear(JSON.parse(String(message.data)) as AnyServerFrame, askedAt);
+      if (socket !== this.#socket) return;
+      const frame = JSON.parse(String(message.data)) as AnyServerFrame;
+      if (frame.type === 'welcome') this.#silence.clear();
+      else if (frame.type === 'pulse' || this.#silence.isDue) this.#expectMore();
+      this.#hear(frame, askedAt);
     };
     socket.onclose = (event) => {
       if (socket === this.#socket) this.#closed(event.code);
@@ -201,7 +211,21 @@ export class RoomConnection {
   }
   #opening: object | null = null;
 
+  /** From the first pulse on, and until the welcome. */
+  #expectMore(): void {
+    this.#silence.in(SILENT_MS, () => this.#abandon());
+  }
+
+  /** Takes the connection for dead at once: a close that nobody answers would take the browser a minute. */
+  #abandon(): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#closed(ABANDONED);
+    socket.close(ABANDONED);
+  }
+
   #closed(code: number): void {
+    this.#silence.clear();
     this.#socket = null;
     this.#welcomed = false;
     this.#flush();
@@ -237,6 +261,7 @@ export class RoomConnection {
     if (this.#retry) clearTimeout(this.#retry);
     this.#retry = null;
     this.#opening = null;
+    this.#silence.clear();
     const socket = this.#socket;
     this.#socket = null;
     this.#welcomed = false;
@@ -344,8 +369,7 @@ export class RoomConnection {
 
   #overdue(id: string): void {
     this.#take(id)?.reject(noAnswer());
-    // A socket that swallows commands is no connection: make a new one.
-    this.#socket?.close(4001);
+    this.#abandon(); // a socket that swallows commands is no connection
   }
 
   #refuseAll(problem: Problem): void {

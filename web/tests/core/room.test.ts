@@ -106,6 +106,20 @@ describe('the room connection', () => {
     expect(connection.state.offset).toEqual({ epoch: 'e', number: 5 });
   });
 
+  it('connects anew when it has heard nothing for longer than the room is ever silent', async () => {
+    const connection = await opened();
+    await vi.advanceTimersByTimeAsync(14_000);
+    Socket.last.hear({ type: 'pulse', viewers: 1, reactions: {} });
+    await vi.advanceTimersByTimeAsync(14_000);
+    expect([connection.status, Socket.made.length]).toEqual(['open', 1]);
+    const silent = Socket.last;
+    silent.close = (code: number) => void (silent.closed = code); // and nobody answers that either
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect([silent.closed, Socket.made.length]).toEqual([4001, 2]);
+    Socket.last.welcome(null);
+    expect(connection.status).toBe('open');
+  });
+
   it('waits longer each time, up to a bound', async () => {
     const connection = room();
     connection.start();
