@@ -35,6 +35,7 @@ from server.store.refunds import DueRefund, RefundStore
 _LOG = logging.getLogger("hawker.jobs.refunds")
 PROOF_S = 60.0
 DOUBT_TOLD_S = 3600.0
+LONGEST_S = 300.0
 _BLIND_TRIES = 2
 _UNPROVEN = Unknown("unproven")
 
@@ -73,13 +74,11 @@ class Refunds:
             case RefundRefused():
                 await self._book.refused(order_id, due.id, outcome.code, outcome.message)
             case RateLimited():
-                await self._store.put_off(due.id, max(outcome.retry_after_s, 0.2))
+                await self._store.put_off(due.id, max(outcome.retry_after_s, 0.2), failed=False)
+            case Unknown(reason) if reason == _UNPROVEN.reason:
+                await self._store.put_off(due.id, min(self._proof_s, LONGEST_S), failed=False)
             case _:
-                await self._store.put_off(due.id, self._again_after_s(due, outcome))
-
-    def _again_after_s(self, due: DueRefund, outcome: Unknown) -> float:
-        longest_s = min(self._proof_s, 300.0) if outcome == _UNPROVEN else 300.0
-        return again_after_s(due.tries, longest_s)
+                await self._store.put_off(due.id, again_after_s(due.tries, LONGEST_S))
 
     async def _outcome(self, due: DueRefund) -> RefundOutcome | None:
         """None: nothing went back, and under this key nothing ever will."""

@@ -22,6 +22,10 @@ RETURNING id::text, order_id::text, payment_intent_ref, amount_minor,
           extract(epoch FROM now() - created_at)::float8
 """
 
+_PUT_OFF = """
+UPDATE refunds SET due_at = now() + make_interval(secs => $2), tries = tries - $3::int WHERE id = $1
+"""
+
 _UNSEEN = """
 UPDATE refunds SET unseen_since = coalesce(unseen_since, now()), doubted_since = NULL
 WHERE id = $1 AND state = 'queued' AND repeats = $2
@@ -86,10 +90,9 @@ class RefundStore:
         """Lease refunds that wait to be carried out."""
         return [DueRefund(*row.values()) for row in await self._database.fetch(_DUE, self._lease_s, limit)]
 
-    async def put_off(self, refund_id: str, delay_s: float) -> None:
-        await self._database.execute(
-            "UPDATE refunds SET due_at = now() + make_interval(secs => $2) WHERE id = $1", refund_id, delay_s
-        )
+    async def put_off(self, refund_id: str, delay_s: float, *, failed: bool = True) -> None:
+        """Again after a while, by anybody. `failed`: nobody answered, so that this counts as a try."""
+        await self._database.execute(_PUT_OFF, refund_id, delay_s, int(not failed))
 
     async def unseen(self, refund: DueRefund) -> float:
         """The provider shows nothing of it, and its sums add up: since how many seconds that is so."""

@@ -105,6 +105,8 @@ async def test_that_nothing_was_done_is_looked_at_twice(paying: Paying, url: str
     await asked(paying, wish, 600)
     await paying.refunds_due(4, proof_s=3_600)
     assert (await given(paying), "refund_repeated" in await kinds(paying)) == ([], False)
+    tries = await paying.world.pool.fetchval("SELECT max(tries) FROM refunds")
+    assert tries == 1, "the 500: to wait for a proof is not to fail, and must not make the next try later"
     await paying.world.pool.execute("UPDATE refunds SET unseen_since = now() - interval '2 h'")
     await paying.refunds_due(2, proof_s=3_600)
     assert (await given(paying), await standing(paying)) == ([(600, "succeeded")], ("paid", 600, 0))
