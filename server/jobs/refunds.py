@@ -75,8 +75,8 @@ class Refunds:
                 await self._book.refused(order_id, due.id, outcome.code, outcome.message)
             case RateLimited():
                 await self._store.put_off(due.id, max(outcome.retry_after_s, 0.2), failed=False)
-            case Unknown(reason) if reason == _UNPROVEN.reason:
-                await self._store.put_off(due.id, min(self._proof_s, LONGEST_S), failed=False)
+            case Unknown() if outcome == _UNPROVEN:
+                await self._store.put_off(due.id, self._proof_s, failed=False)
             case _:
                 await self._store.put_off(due.id, again_after_s(due.tries, LONGEST_S))
 

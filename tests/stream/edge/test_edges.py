@@ -169,14 +169,20 @@ async def test_nobody_pulls_from_an_edge(start, at, camera, make_offer):
     assert (refused.status, refused.problem["code"]) == (409, "not_live")
 
 
+async def watching_layers(peer, edge):
+    """A viewer at the edge, and the broadcast there once it has a picture of each layer."""
+    viewer = await peer.join("view.show", video=("VP8",))
+    await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
+    broadcast = edge.sessions.broadcasts[SHOW]
+    await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+    return viewer, broadcast
+
+
 async def test_an_edge_pulls_every_layer_and_its_viewers_choose(start, at, on_three_layers):
     origin, edge = await start("origin"), await start("edge")
     studio = await on_three_layers(at(origin))
     async with rolling_layers(studio):
-        viewer = await at(edge).join("view.show", video=("VP8",))
-        await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
-        broadcast = edge.sessions.broadcasts[SHOW]
-        await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+        viewer, broadcast = await watching_layers(at(edge), edge)
         await viewer.until(lambda: any(packet.payload[6] == 2 for packet in viewer.video()))
     assert [layer.rid for layer in broadcast.layers] == ["q", "h", "f"]
     assert sum(session.kind == "whep" for session in origin.sessions) == 3
@@ -202,10 +208,7 @@ async def test_a_layer_that_could_not_be_pulled_is_pulled_a_moment_later(
 
     monkeypatch.setattr(whep, "begin", refused_once)
     async with rolling_layers(studio):
-        viewer = await at(edge).join("view.show", video=("VP8",))
-        await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
-        broadcast = edge.sessions.broadcasts[SHOW]
-        await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+        viewer, _ = await watching_layers(at(edge), edge)
         await viewer.until(lambda: any(packet.payload[6] == 2 for packet in viewer.video()))
 
 
@@ -213,10 +216,7 @@ async def test_a_layer_whose_session_ends_comes_back_in_its_place(start, at, on_
     origin, edge = await start("origin"), await start("edge")
     studio = await on_three_layers(at(origin))
     async with rolling_layers(studio):
-        viewer = await at(edge).join("view.show", video=("VP8",))
-        await until(lambda: len(edge.sessions.broadcasts[SHOW].layers) == 3)
-        broadcast = edge.sessions.broadcasts[SHOW]
-        await until(lambda: all(layer.gop.is_open for layer in broadcast.layers))
+        viewer, broadcast = await watching_layers(at(edge), edge)
         legs = pull_of(edge)._legs
         lost = legs["h"]
         lost.link.close("test")
