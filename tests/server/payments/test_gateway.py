@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -236,10 +236,8 @@ async def test_a_refused_api_key_is_unknown(provider: Provider) -> None:
     await stranger.close()
 
 
-async def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    gateway = StripeGateway(SECRET, base_url=f"http://127.0.0.1:{port}")
+async def test_nobody_listens(free_ports: Callable[[int], int]) -> None:
+    gateway = StripeGateway(SECRET, base_url=f"http://127.0.0.1:{free_ports(1)}")
     with pytest.raises(ProviderUnavailable, match="connection_lost"):
         await gateway.create_customer("u", "a@example.org", "k")
     await gateway.close()

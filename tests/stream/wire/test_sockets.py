@@ -27,21 +27,20 @@ def test_a_tcp_port_is_had_again_as_soon_as_its_program_is_gone(free_ports):
     open_tcp(*address).close()
 
 
-def test_the_systems_choice_is_free_for_udp_and_tcp(monkeypatch):
-    taken = open_udp("127.0.0.1", 0)
-    number = taken.getsockname()[1]
-    offered = iter((taken, open_udp("127.0.0.1", 0)))
-    monkeypatch.setattr(sockets, "open_udp", lambda *_: next(offered))
+def test_the_systems_choice_is_free_for_udp_and_tcp(monkeypatch, free_ports):
+    number = free_ports(2)
     with open_tcp("127.0.0.1", number):
+        offered = iter((open_udp("127.0.0.1", number), open_udp("127.0.0.1", number + 1)))
+        monkeypatch.setattr(sockets, "open_udp", lambda *_: next(offered))
         udp, tcp = open_media("127.0.0.1", 0)
-        with udp, tcp:
-            assert udp.getsockname() == tcp.getsockname()
-            assert udp.getsockname()[1] != number
+    assert tcp is not None
+    with udp, tcp:
+        assert udp.getsockname() == tcp.getsockname() == ("127.0.0.1", number + 1)
 
 
-def test_where_tcp_is_taken_the_chosen_number_stays_for_udp(caplog):
-    with open_tcp("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+def test_where_tcp_is_taken_the_chosen_number_stays_for_udp(caplog, free_ports):
+    port = free_ports(1)
+    with open_tcp("127.0.0.1", port):
         udp, tcp = open_media("127.0.0.1", port)
         with udp:
             assert udp.getsockname()[1] == port

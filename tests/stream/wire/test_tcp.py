@@ -12,7 +12,7 @@ import uvloop
 
 from stream.node import Node, NodeSettings
 from stream.wire import tcp
-from stream.wire.sockets import open_media
+from stream.wire.sockets import open_media, open_tcp
 from stream.wire.tcp import IceTcp
 
 
@@ -164,11 +164,10 @@ async def test_who_asks_and_never_reads_is_cut_off(listening, udp, port, monkeyp
     writer.close()
 
 
-async def test_where_the_port_is_taken_a_node_runs_on_udp_alone(admission, observer, caplog):
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        node = Node(NodeSettings(udp_port=taken.getsockname()[1]), admission, observer)
+async def test_where_the_port_is_taken_a_node_runs_on_udp_alone(admission, observer, caplog, free_ports):
+    port = free_ports(1)
+    with open_tcp("127.0.0.1", port):
+        node = Node(NodeSettings(udp_port=port), admission, observer)
         await node.start()
         assert not node.takes_tcp
         assert not any(" tcp " in line for line in node.sessions.candidate_lines())
