@@ -18,6 +18,7 @@ EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
 MAX_STREAMS = 6000
 """A node's: each holds an HTTP connection for as long as its viewer stays."""
 MAX_STREAMS_A_SESSION = 4
+"""One more ends the oldest, whose reader may have gone without a word: a phone that changed its network."""
 PACE_S = 0.5
 """Between two writes to one reader."""
 KEEP_ALIVE_S = 15.0
@@ -145,7 +146,10 @@ class EventStreams:
 
     def add(self, broadcast: str, session: str, stream: EventStream) -> None:
         held = self._of(broadcast, session)
-        if self._count >= MAX_STREAMS or len(held) >= MAX_STREAMS_A_SESSION:
+        if len(held) >= MAX_STREAMS_A_SESSION:
+            held[0].close()
+            self.remove(broadcast, session, held[0])
+        if self._count >= MAX_STREAMS:
             raise UnavailableError(
                 "no more event streams here; ask the session's state again later",
                 code="too_many_event_streams",

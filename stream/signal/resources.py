@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from stream.ports import Admission, Grant, PublishedElsewhere, Purpose
 from stream.sessions import SECOND_HOST, Session, Sessions
@@ -30,7 +31,7 @@ from .errors import (
     UnavailableError,
     UnsupportedError,
 )
-from .events import EVENTS, known, read_wanted
+from .events import EVENTS, EventStream, known, read_wanted
 from .fragment import Fragment, read_fragment, write_fragment
 from .http import (
     FRAGMENT,
@@ -48,6 +49,7 @@ from .http import (
 )
 
 REDEEM_S = 5.0
+_EVENT_STREAM = "text/event-stream"
 _EXTENSION = "urn:ietf:params:whep:ext:core:"
 
 
@@ -227,7 +229,7 @@ class Resources:
         if request.method == "OPTIONS":
             return Response(status_code=200, headers=PREFLIGHT)
         name = request.path_params["session"]
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return self._event_stream(self._began(self._sessions.find(name, "whep")), request)
         session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
         if request.method == "DELETE":
@@ -250,10 +252,10 @@ class Resources:
         if request.method == "OPTIONS":
             return Response(status_code=200, headers=PREFLIGHT)
         name, events = request.path_params["session"], self._sessions.events
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             session = self._began(self._sessions.find(name, "whep"))
             stream = events.find(session.broadcast.id, name, request.path_params["stream"])
-            return _as_events(stream.read())
+            return _Reading(stream) if request.method == "GET" else Response(media_type=_EVENT_STREAM)
         session = self._began(self._sessions.find_for(name, "whep", bearer(request)))
         stream = events.find(session.broadcast.id, name, request.path_params["stream"])
         stream.close()
@@ -261,17 +263,12 @@ class Resources:
         return Response(status_code=200)
 
     def _event_stream(self, session: Session, request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type=_EVENT_STREAM)
         asked = request.query_params.get("events")
         stream = self._sessions.watch(session, EVENTS if asked is None else known(asked.split(",")))
-
-        async def read() -> AsyncIterator[str]:
-            try:
-                async for text in stream.read():
-                    yield text
-            finally:
-                self._sessions.events.remove(session.broadcast.id, session.session, stream)
-
-        return _as_events(read())
+        events = self._sessions.events
+        return _Reading(stream, lambda: events.remove(session.broadcast.id, session.session, stream))
 
     @staticmethod
     def _began(session: Session | Countered) -> Session:
@@ -312,8 +309,19 @@ def _discovered(method: str) -> Response:
     return Response(status_code=204 if method == "GET" else 200, headers=headers)
 
 
-def _as_events(read: AsyncIterator[str]) -> Response:
-    return StreamingResponse(read, media_type="text/event-stream", headers={"cache-control": "no-store"})
+class _Reading(StreamingResponse):
+    """`leave` is called when its reader has gone, be it before the first byte."""
+
+    def __init__(self, stream: EventStream, leave: Callable[[], None] = lambda: None) -> None:
+        headers = {"cache-control": "no-store"}
+        super().__init__(stream.read(), media_type=_EVENT_STREAM, headers=headers)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 def _wished(body: str) -> str | None:

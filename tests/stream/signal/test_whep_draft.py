@@ -191,12 +191,23 @@ async def test_events_3_streams_end_with_their_session_and_are_its_own(http, cre
     assert len(node.sessions.events) == 0
 
 
-async def test_events_3_a_session_may_not_have_them_without_end(http, created, node):
+async def test_events_3_of_a_sessions_many_the_oldest_end(http, created, node):
     address, _ = link(created, "server-sent-events")
     made = [(await http.post(address, content="[]", headers=JSON)) for _ in range(6)]
-    assert [response.status_code for response in made] == [201] * 4 + [503] * 2
-    assert made[-1].headers["retry-after"]
+    assert [response.status_code for response in made] == [201] * 6
     assert len(node.sessions.events) == 4
+    assert [(await http.head(held.headers["location"])).status_code for held in made] == [404] * 2 + [200] * 4
+
+
+async def test_events_3_a_look_at_them_neither_makes_nor_ends_one(http, created, node):
+    address, _ = link(created, "server-sent-events")
+    stream = (await http.post(address, content="[]", headers=JSON)).headers["location"]
+    for there in (address, stream):
+        looked = await http.head(there)
+        assert looked.status_code == 200
+        assert looked.headers["content-type"].startswith("text/event-stream")
+    assert (await http.head(address.replace(address.split("/")[-2], "0" * 32))).status_code == 404
+    assert len(node.sessions.events) == 1
 
 
 async def test_events_3_2_no_inactive_event_before_anything_was_active(http, created, shot, node):

@@ -3,12 +3,14 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from stream.signal import counter, events
 from stream.signal.errors import MalformedError, UnavailableError
 from stream.signal.events import EventStream, EventStreams, read_wanted
+from stream.signal.resources import Resources
 
 SDP = {"content-type": "application/sdp"}
 JSON = {"content-type": "application/json"}
@@ -166,6 +168,34 @@ async def test_a_reader_that_goes_away_leaves_nothing(http, light, shot, node):
     async with asyncio.timeout(30):
         while len(node.sessions.events):
             await asyncio.sleep(0.02)
+
+
+async def test_a_reader_that_goes_before_its_first_byte_leaves_nothing(light, shot, node):
+    viewer = await light().join("view.show", video=("VP8",))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": httpx.URL(viewer.location).path + "/sse",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+    }
+    held = []
+
+    async def gone():
+        held.append(len(node.sessions.events))
+        return {"type": "http.disconnect"}
+
+    async def unheard(_):
+        await asyncio.Event().wait()
+
+    resources = Resources(node.sessions, None, public_base_url="", ice_servers=(), healthz=None, metrics=None)
+    async with asyncio.timeout(30):
+        await resources.app(scope, gone, unheard)
+    assert held == [1]
+    assert len(node.sessions.events) == 0
 
 
 async def test_a_draining_node_asks_its_viewers_to_reconnect(http, light, shot, node):
