@@ -95,8 +95,11 @@ class Edges:
 
     def _keep(self, broadcast: BroadcastId) -> _Keeper:
         async def ticket() -> str:
-            async with asyncio.timeout(_ASK_S):
-                return await self._origins.ticket(broadcast)
+            try:
+                async with asyncio.timeout(_ASK_S):
+                    return await self._origins.ticket(broadcast)
+            except Exception as error:
+                raise PullError("ticket_unavailable", repr(error)) from error
 
         means = Means(self._http, self._dtls, self._host, ticket)
         keeper = self._keepers[broadcast] = _Keeper(self, self._sessions, broadcast, means)

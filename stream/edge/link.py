@@ -57,7 +57,6 @@ class Link:
         is_ipv6 = ":" in remote.candidates[0][0]
         candidates = [address for address in remote.candidates if (":" in address[0]) == is_ipv6]
         self.close_reason = ""
-        self.undecryptable = 0
         self._owner = owner
         self._loop = loop
         self._sock = open_udp(_bindable(host, ipv6=is_ipv6), 0)
@@ -154,8 +153,7 @@ class Link:
         try:
             plain = self._inbound.unprotect_rtcp(datagram) if rtcp else self._inbound.unprotect(datagram)
         except (pylibsrtp.Error, ValueError):
-            self.undecryptable += 1
-            return
+            return  # nobody but the origin gets here: a repeat
         self._checks.heard(now)
         if rtcp:
             self._owner.link_sent_rtcp(plain, now)

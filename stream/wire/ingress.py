@@ -89,7 +89,8 @@ class Ingress:
         if 128 <= first < 192:  # RFC 7983 7
             peer = self._by_address.get(address)
             if peer is not None:
-                peer.receive_srtp(datagram, address, now)
+                if not peer.receive_srtp(datagram, address, now):
+                    self.drops["undecryptable"] += 1
                 return
         elif first < 4:
             if self._check(datagram, address, now):

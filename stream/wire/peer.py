@@ -71,7 +71,6 @@ class Peer:
         self._started = False
         self._timer: Handle | None = None
         self._inbound: pylibsrtp.Session | None = None
-        self.undecryptable = 0
 
     @property
     def is_connected(self) -> bool:
@@ -101,15 +100,15 @@ class Peer:
         if self._dtls.state is DtlsState.CLOSED:
             self.close(self._dtls.failure)
 
-    def receive_srtp(self, datagram: bytes, address: Address, now: float) -> None:
+    def receive_srtp(self, datagram: bytes, address: Address, now: float) -> bool:
+        """False when it is none that we can open: forged, a repeat, or from before the handshake."""
         if self._inbound is None or self.owner is None or len(datagram) < 12:
-            return
+            return False
         rtcp = is_rtcp(datagram)
         try:
             plain = self._inbound.unprotect_rtcp(datagram) if rtcp else self._inbound.unprotect(datagram)
         except (pylibsrtp.Error, ValueError):
-            self.undecryptable += 1
-            return
+            return False
         before = self.ice.selected
         self.ice.heard(address, now)
         self._follow(before)
@@ -117,6 +116,7 @@ class Peer:
             self.owner.peer_sent_rtcp(plain, now)
         else:
             self.owner.peer_sent_rtp(plain, now)
+        return True
 
     def sweep(self, now: float) -> None:
         """Called every second or so: ends what nobody else ends."""

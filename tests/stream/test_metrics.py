@@ -63,3 +63,13 @@ async def test_loss_and_round_trips_are_told_for_both_directions(node, light, ca
     assert 0 <= told['hawker_stream_viewer_rtt_seconds{broadcast="show",quantile="0.95"}'] < 5
     assert told['hawker_stream_layer_viewers{broadcast="show",layer="0"}'] == 1
     assert told['hawker_stream_viewers_paused{broadcast="show"}'] == 0
+
+
+async def test_what_can_not_be_opened_is_a_drop_by_that_name(node, light):
+    publisher = await light().join("publish.show.k")
+    for datagram in (b"\x80\x66" + bytes(40), b"\x80\xc8" + bytes(40), b"\x80"):
+        publisher.send(datagram)
+    async with httpx.AsyncClient() as http, asyncio.timeout(30):
+        told = {}
+        while told.get('hawker_stream_drops_total{cause="ingress_undecryptable"}') != 3:
+            told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)

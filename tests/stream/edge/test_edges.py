@@ -14,7 +14,7 @@ from stream import broadcast as broadcast_module
 from stream.edge import edges, whep
 from stream.packet import keyframes, reception, rtcp
 from stream.packet.rtcp import KeyframeRequest
-from stream.ports import BroadcastState
+from stream.ports import BroadcastState, Origin
 
 from .conftest import SHOW, is_gapless, on_air, origins_of, rolling, until
 
@@ -323,6 +323,31 @@ async def test_a_pull_that_breaks_goes_on_where_it_was(start, at, camera):
     assert is_gapless(viewer.video())
     timestamps = [packet.timestamp for packet in viewer.video()]
     assert timestamps == sorted(timestamps)
+
+
+async def test_a_pull_goes_on_while_nobody_gives_tickets_for_another(start, at, camera, register):
+    origin, edge = await start("origin"), await start("edge")
+    _, shot = await on_air(at(origin), camera)
+    viewer = await at(edge).join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    held, refused = pull_of(edge), asyncio.Event()
+
+    async def no_ticket(_broadcast):
+        refused.set()
+        raise RuntimeError("the registry has gone")
+
+    edge._origins.ticket = no_ticket
+    held.is_leaving = True
+    second = await start("second")
+    register.origin_of = lambda broadcast, but: Origin(
+        "second", "boot", f"http://127.0.0.1:{second.http_port}", is_live=True
+    )
+    async with asyncio.timeout(30):
+        await refused.wait()
+    shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 18)
+    assert pull_of(edge) is held
+    assert is_gapless(viewer.video())
 
 
 async def test_a_host_who_pauses_leaves_the_edge_waiting(start, at, camera, monkeypatch):
