@@ -23,9 +23,11 @@ def calendar_of(show: Show, revision: int, public_url: str, now: datetime) -> by
     event.add("description", f"{show.description}\n\n{link}".strip())
     event.add("url", link)
     event.add("dtstart", show.starts_at)
-    event.add("dtend", show.ended_at or show.starts_at + _PLANNED_LENGTH)
-    event.add("status", "CONFIRMED")
-    event.add_component(_reminder(show))
+    ended_at = show.ended_at if show.ended_at and show.ended_at > show.starts_at else None
+    event.add("dtend", ended_at or show.starts_at + _PLANNED_LENGTH)
+    event.add("status", "CANCELLED" if show.cancelled_at else "CONFIRMED")
+    if not show.cancelled_at:
+        event.add_component(_reminder(show))
     calendar = Calendar()
     calendar.add("prodid", "-//Hawker//Shows//EN")
     calendar.add("version", "2.0")

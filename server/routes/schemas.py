@@ -145,7 +145,8 @@ def product_view(row: catalogue.Product) -> Product:
 
 
 class ShowCard(View, frozen=True):
-    """`picture` is idle, live or away; `viewers` watch the picture just now."""
+    """`picture` is idle, live or away; `viewers` watch the picture just now. A show with `cancelled_at` was
+    called off, before or after it began: it has ended, and what was paid in it is given back."""
 
     id: str
     title: str
@@ -155,6 +156,7 @@ class ShowCard(View, frozen=True):
     starts_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    cancelled_at: datetime | None
     cover_url: str | None
     host_name: str | None
     viewers: int

@@ -32,6 +32,7 @@ class Show(Struct, frozen=True):
     starts_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    cancelled_at: datetime | None
     created_at: datetime
 
 
@@ -65,7 +66,7 @@ class KeyHolder(Struct, frozen=True):
 _SHOW = """
     SELECT s.id, s.shop_id, s.title, s.description, s.state, s.visibility, s.playback_id, s.host_id,
            u.display_name AS host_name, s.cover_image_id, s.pinned_product,
-           s.starts_at, s.started_at, s.ended_at, s.created_at
+           s.starts_at, s.started_at, s.ended_at, s.cancelled_at, s.created_at
     FROM shows s LEFT JOIN users u ON u.id = s.host_id
 """
 

@@ -41,6 +41,8 @@ def test_a_cancelled_show_gives_everybody_the_money_back(visit: Visit, scheme: s
     producer.api("PUT", f"/api/staff/shows/{show}/items", {"product_ids": [product["id"]]})
     order = bought(viewer, show, product["variants"][0])
 
+    theirs = viewer.open(f"/shows/{show}")
+    expect(theirs.get_by_test_id("lobby")).to_be_visible()
     page = producer.open(f"/office/shows/{show}")
     page.get_by_test_id("cancel-show").click()
     expect(page.get_by_test_id("money-back-sheet")).to_be_visible()
@@ -55,6 +57,9 @@ def test_a_cancelled_show_gives_everybody_the_money_back(visit: Visit, scheme: s
     expect(page.get_by_test_id("cancel-show")).to_have_count(0)
     assert violations(page) == []
 
+    expect(theirs.get_by_test_id("show-cancelled")).to_contain_text("gives your money back")
+    theirs.goto("/".join(theirs.url.split("/")[:3]))
+    expect(theirs.locator(".upcoming-show", has_text="Called off").first).to_contain_text("Cancelled")
     theirs = viewer.open(f"/orders/{order}")
     expect(theirs.get_by_test_id("refunded")).to_be_visible()
     expect(theirs.get_by_text(WHY)).to_be_visible()

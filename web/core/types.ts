@@ -108,6 +108,8 @@ export interface ShowCard {
   starts_at: string;
   started_at: string | null;
   ended_at: string | null;
+  /** Called off: what was paid in it is given back. */
+  cancelled_at: string | null;
   cover_url?: string | null;
   host_name?: string | null;
   viewers: number;

@@ -20,6 +20,13 @@ interface Shows {
   ended: ShowCard[];
 }
 
+const isToCome = (show: ShowCard, nowMs: number) => !!show.cancelled_at && Date.parse(show.starts_at) > nowMs;
+
+/** What is planned, and what would still be to come, had it not been cancelled. */
+export function comingUp({ upcoming, ended }: Shows, nowMs: number): ShowCard[] {
+  return [...upcoming, ...ended.filter((show) => isToCome(show, nowMs))].sort((a, b) => Date.parse(a.starts_at) - Date.parse(b.starts_at));
+}
+
 const REFRESH_MS = 15_000;
 const FEATURED = 8;
 
@@ -41,10 +48,10 @@ export function Front() {
     <div class="front">
       <h1 class="visually-hidden">{config.value?.shop.name}</h1>
       <OnAir shows={shows} />
-      {shows && shows.upcoming.length > 0 && <Upcoming shows={shows.upcoming} />}
+      {shows && <Upcoming shows={comingUp(shows, Date.now())} />}
       {/* Below what is on: it waits for that, so that nothing is pushed down. */}
       {shows && (featured.problem ? <ProblemNote problem={featured.problem} retry={featured.reload} /> : <Featured products={featured.value?.products.slice(0, FEATURED) ?? null} />)}
-      {shows && shows.ended.length > 0 && <Ended shows={shows.ended} />}
+      {shows && <Ended shows={shows.ended.filter((show) => !isToCome(show, Date.now()))} />}
     </div>
   );
 }
@@ -141,6 +148,7 @@ function NothingOnAir(props: { next: ShowCard | undefined }) {
 }
 
 function Upcoming(props: { shows: ShowCard[] }) {
+  if (props.shows.length === 0) return null;
   return (
     <section class="band" aria-labelledby="upcoming">
       <h2 id="upcoming">Coming up</h2>
@@ -152,16 +160,20 @@ function Upcoming(props: { shows: ShowCard[] }) {
                 <Picture url={show.cover_url} alt="" width={640} sizes="20rem" />
               </div>
             )}
-            <When startsAt={show.starts_at} />
+            <When startsAt={show.starts_at} cancelled={!!show.cancelled_at} />
             <h3>
               <a href={`/shows/${show.id}`} class="cover-link">
                 {show.title}
               </a>
             </h3>
             {show.description && <p class="muted small">{show.description}</p>}
-            <LinkButton href={api.calendarUrl(show.id)} size="s" icon="calendar" download>
-              Remind me
-            </LinkButton>
+            {show.cancelled_at ? (
+              <p class="small">It does not take place. What was paid in it is given back.</p>
+            ) : (
+              <LinkButton href={api.calendarUrl(show.id)} size="s" icon="calendar" download>
+                Remind me
+              </LinkButton>
+            )}
           </li>
         ))}
       </ul>
@@ -169,13 +181,17 @@ function Upcoming(props: { shows: ShowCard[] }) {
   );
 }
 
-function When(props: { startsAt: string }) {
+function When(props: { startsAt: string; cancelled: boolean }) {
   return (
     <p class="upcoming-when small tabular">
       <time dateTime={props.startsAt}>{dateTime(props.startsAt)}</time>
-      <span class="muted">
-        <Until startsAt={props.startsAt} />
-      </span>
+      {props.cancelled ? (
+        <Badge tone="warn">Cancelled</Badge>
+      ) : (
+        <span class="muted">
+          <Until startsAt={props.startsAt} />
+        </span>
+      )}
     </p>
   );
 }
@@ -213,15 +229,19 @@ function Featured(props: { products: Product[] | null }) {
 }
 
 function Ended(props: { shows: ShowCard[] }) {
+  if (props.shows.length === 0) return null;
   return (
     <section class="band" aria-labelledby="ended">
       <h2 id="ended">Past shows</h2>
       <ul class="ended">
         {props.shows.slice(0, 6).map((show) => (
           <li key={show.id} class="row spread">
-            <a href={`/shows/${show.id}`}>{show.title}</a>
-            <time class="muted small" dateTime={show.ended_at ?? show.starts_at}>
-              {dateTime(show.ended_at ?? show.starts_at)}
+            <span class="row wrap">
+              <a href={`/shows/${show.id}`}>{show.title}</a>
+              {show.cancelled_at && <Badge>Cancelled</Badge>}
+            </span>
+            <time class="muted small" dateTime={show.started_at ?? show.starts_at}>
+              {dateTime(show.started_at ?? show.starts_at)}
             </time>
           </li>
         ))}

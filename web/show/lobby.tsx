@@ -78,6 +78,33 @@ async function share(show: Show): Promise<void> {
   }
 }
 
+/** Called off: what it means for who came, and for who bought. */
+export function Cancelled({ show }: { show: Show }) {
+  return (
+    <div class="lobby" data-testid="show-cancelled">
+      {show.cover_url && <Picture url={show.cover_url} alt="" width={1280} eager />}
+      <div class="lobby-words">
+        <p class="lobby-title">This show was cancelled</p>
+        <p class="lobby-text">
+          “{show.title}”, planned for {dateTime(show.starts_at)}, {show.started_at ? 'does not go on' : 'does not take place'}.
+        </p>
+        <p class="lobby-text">
+          If you bought something in it, the shop gives your money back to your card; there is nothing you need to do. Each order says how
+          far that is.
+        </p>
+        <div class="row wrap">
+          <LinkButton href="/" kind="buy">
+            See what is on next
+          </LinkButton>
+          <LinkButton href="/account" icon="receipt">
+            Your orders
+          </LinkButton>
+        </div>
+      </div>
+    </div>
+  );
+}
+
 export function Ended({ show }: { show: Show }) {
   return (
     <div class="lobby" data-testid="show-ended">

@@ -4,7 +4,7 @@ import { WhepPlayer, type WatchState } from '../core/whep.ts';
 import { Button, Spinner } from '../ui/button.tsx';
 import { config } from '../ui/session.ts';
 import { Picture } from '../ui/picture.tsx';
-import { Ended, Lobby } from './lobby.tsx';
+import { Cancelled, Ended, Lobby } from './lobby.tsx';
 import { PictureTools } from './picture-tools.tsx';
 import { Floating } from './reactions.tsx';
 import type { ShowStore } from './store.ts';
@@ -25,7 +25,7 @@ export function Stage({ store }: { store: ShowStore }) {
   if (!show) return <div class="picture-box" aria-busy="true" />;
   if (state !== 'live') store.takePrepared()?.peer.close();
   if (state === 'scheduled') return <Lobby store={store} show={show} />;
-  if (state === 'ended') return <Ended show={show} />;
+  if (state === 'ended') return store.cancelled.value ? <Cancelled show={show} /> : <Ended show={show} />;
   return <LivePicture store={store} />;
 }
 

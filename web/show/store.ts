@@ -45,6 +45,9 @@ export class ShowStore {
     return this.room.value.offset ? this.room.value.show_state : (this.show.value?.state ?? 'scheduled');
   });
 
+  /** Told by the shop: the room only says that it is over. */
+  readonly cancelled = computed(() => this.state.value === 'ended' && !!this.show.value?.cancelled_at);
+
   // Slices: what reads them is left alone by comments.
   readonly #pinned = computed(() => this.room.value.pin);
   readonly #stock = computed(() => this.room.value.stock);
@@ -227,7 +230,10 @@ export class ShowStore {
   }
 
   #onState(state: RoomState, events: readonly AnyEvent[]): void {
+    const before = this.state.value;
     this.room.value = state;
+    // Whether it was cancelled is the shop's to say; not everybody asks in the same moment.
+    if (before !== 'ended' && this.state.value === 'ended') setTimeout(() => void this.reload().catch(() => undefined), 200 + 1800 * Math.random());
     this.floor.ticks.poke();
     this.floor.hear(events);
     const pinned = events.findLast((event) => event.type === 'pinned');

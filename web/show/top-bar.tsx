@@ -50,7 +50,7 @@ function LiveBadge({ store }: { store: ShowStore }) {
   const state = store.state.value;
   if (!store.show.value) return null;
   if (state === 'scheduled') return <Badge tone="brand">Soon</Badge>;
-  if (state === 'ended') return <Badge testid="ended">Ended</Badge>;
+  if (state === 'ended') return <Badge testid="ended">{store.cancelled.value ? 'Cancelled' : 'Ended'}</Badge>;
   const viewers = store.viewers.value;
   return (
     <span class="live-badge" data-testid="live-badge">

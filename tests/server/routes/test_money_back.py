@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import icalendar
+
 from server.store.pool import transaction
 
 from .conftest import Web
@@ -32,7 +34,11 @@ async def test_a_show_is_cancelled_and_its_money_given_back(paying_web: Web) -> 
         assert begun.status_code == 202, begun.text
     (run,) = (await producer.get(of_show)).json()["runs"]
     assert (run["cancels_show"], run["reason"], run["done_at"]) == (True, "The kiln broke", None)
-    assert (await buyer.get(f"/api/shows/{show['id']}")).json()["state"] == "ended"
+    told = (await buyer.get(f"/api/shows/{show['id']}")).json()
+    assert (told["state"], told["cancelled_at"] is not None) == ("ended", True)
+    text = (await buyer.get(f"/api/shows/{show['id']}/calendar.ics")).text
+    (entry,) = icalendar.Calendar.from_ical(text).walk("VEVENT")
+    assert (entry["status"], entry.walk("VALARM"), entry.end > entry.start) == ("CANCELLED", [], True)
     started = await producer.post(f"/api/staff/shows/{show['id']}/start", json={})
     assert started.json()["code"] == "wrong_show_state"
     async with transaction(web.deps.pool) as db:

@@ -76,7 +76,7 @@ export function ShowDetail({ id }: { id: string }) {
         {may.editShows() && <Cover show={show} onChanged={changed} />}
         {may.runShows() && !ended && <StreamKey id={id} />}
         {may.editShows() && show.visibility === 'invited' && <Passes id={id} />}
-        {may.refund() && <MoneyBack showId={id} onCancelled={() => changed({ ...show, state: 'ended' })} />}
+        {may.refund() && <MoneyBack showId={id} onCancelled={() => changed({ ...show, state: 'ended', cancelled_at: new Date().toISOString() })} />}
       </div>
     </article>
   );

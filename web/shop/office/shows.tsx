@@ -102,7 +102,7 @@ export function ShowBadges({ show }: { show: StaffShow }) {
     <span class="row wrap badges">
       {show.state === 'live' && <Badge tone="live">Live</Badge>}
       {show.state === 'live' && show.picture === 'away' && <Badge tone="warn">No picture</Badge>}
-      {show.state === 'ended' && <Badge>Ended</Badge>}
+      {show.state === 'ended' && (show.cancelled_at ? <Badge tone="warn">Cancelled</Badge> : <Badge>Ended</Badge>)}
       {show.state === 'scheduled' && <Badge tone="brand">Planned</Badge>}
       {show.visibility !== 'public' && <Badge icon="lock">{show.visibility === 'unlisted' ? 'Unlisted' : 'Invited'}</Badge>}
     </span>

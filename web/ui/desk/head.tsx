@@ -53,8 +53,10 @@ function OnAir({ store }: { store: DeskStore }) {
   );
 }
 
+const overWord = (store: DeskStore) => (store.show.value?.cancelled_at ? 'Cancelled' : 'Ended');
+
 function airOf(store: DeskStore): [string, string, string] {
-  if (store.state.value === 'ended') return ['off', 'Ended', 'ended'];
+  if (store.state.value === 'ended') return ['off', overWord(store), 'ended'];
   if (store.state.value === 'scheduled') return ['off', 'Not started', 'off-air'];
   if (store.picture.value === 'live') return ['on', 'On air', 'on-air'];
   if (store.picture.value === 'away') return ['away', 'Picture away', 'picture-away'];
@@ -133,7 +135,7 @@ export function ShowButtons({ store, start = true }: { store: DeskStore; start?:
   const [asking, setAsking] = useState(false);
   const busy = store.busy.value.has('show');
   const state = store.state.value;
-  if (state === 'ended') return <Badge>Ended</Badge>;
+  if (state === 'ended') return <Badge>{overWord(store)}</Badge>;
   if (state === 'scheduled')
     return start && store.may('start_show') ? (
       <Button kind="primary" size="s" icon="play" busy={busy} onClick={() => void store.startShow()} testid="start-show">

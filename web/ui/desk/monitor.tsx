@@ -39,7 +39,7 @@ export function Monitor({ store }: { store: DeskStore }) {
     if (picture === 'live') player.current?.hurry();
   }, [picture]);
 
-  const [title, text] = wordsOf(ended, picture, watch.state, watch.problem);
+  const [title, text] = wordsOf(ended && (show.cancelled_at ? 'The show was cancelled' : 'The show has ended'), picture, watch.state, watch.problem);
   return (
     <div class="monitor on-picture" data-testid="monitor" data-moving={moving}>
       <video ref={video} muted={muted} playsInline autoPlay disableRemotePlayback aria-label="What viewers see" />
@@ -66,8 +66,8 @@ export function Monitor({ store }: { store: DeskStore }) {
   );
 }
 
-function wordsOf(ended: boolean, picture: string, state: WatchState, problem: Problem | null): [string, string] {
-  if (ended) return ['The show has ended', ''];
+function wordsOf(over: string | false, picture: string, state: WatchState, problem: Problem | null): [string, string] {
+  if (over) return [over, ''];
   if (state === 'refused') return [problem?.message ?? 'The picture cannot be shown', problem?.whatToDo ?? ''];
   if (picture === 'away') return ['The host’s picture is away', 'Viewers see “Back in a moment”. It goes on by itself.'];
   if (state === 'waiting' || picture === 'idle') return ['No picture yet', 'It appears here when the host goes live.'];
