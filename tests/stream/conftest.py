@@ -253,7 +253,7 @@ class LightPeer(asyncio.DatagramProtocol):
             self._transport.close()
 
     async def delete(self, **headers: str) -> httpx.Response:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             return await http.delete(self.location, headers=headers)
 
 

@@ -52,7 +52,7 @@ async def test_a_viewer_gets_the_best_layer_and_moves_on_keyframes_only(node, li
     viewer = await light().join("view.show", video=("VP8",))
     await viewer.until(lambda: len(viewer.video()) == 12)
     assert set(layers_of(viewer.video())) == {2}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         layer_url = f"{viewer.location}/layer"
         assert f'<{layer_url}>; rel="urn:ietf:params:whep:ext:core:layer"' in viewer.response.headers["link"]
         chosen = await http.post(layer_url, json={"mediaId": "0", "encodingId": "q"})

@@ -55,7 +55,7 @@ async def test_loss_and_round_trips_are_told_for_both_directions(node, light, ca
     async with asyncio.timeout(30):
         while session.round_trip_s is None:
             await asyncio.sleep(0.01)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)
     assert told['hawker_stream_in_packets_total{broadcast="show",stream="video"}'] == 5
     assert told['hawker_stream_in_missing_packets{broadcast="show",stream="video"}'] == 1
@@ -69,7 +69,7 @@ async def test_what_can_not_be_opened_is_a_drop_by_that_name(node, light):
     publisher = await light().join("publish.show.k")
     for datagram in (b"\x80\x66" + bytes(40), b"\x80\xc8" + bytes(40), b"\x80"):
         publisher.send(datagram)
-    async with httpx.AsyncClient() as http, asyncio.timeout(30):
+    async with httpx.AsyncClient(timeout=30) as http, asyncio.timeout(30):
         told = {}
         while told.get('hawker_stream_drops_total{cause="ingress_undecryptable"}') != 3:
             told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)

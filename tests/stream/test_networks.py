@@ -45,7 +45,7 @@ async def viewer(light, shot):
 async def restarted(peer):
     """The new ufrag and password of our side."""
     fragment = f"a=ice-ufrag:{secrets.token_hex(4)}\r\na=ice-pwd:{secrets.token_hex(12)}\r\n"
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         response = await http.patch(peer.location, content=fragment, headers=FRAGMENT)
     assert response.status_code == 200
     lines = [line[2:].partition(":") for line in response.text.splitlines()]
@@ -268,7 +268,7 @@ async def test_signalling_over_ipv6(admission, observer, make_offer):
     running = Node(NodeSettings(http_host="::1", udp_host="::1"), admission, observer)
     await running.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://[::1]:{running.http_port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://[::1]:{running.http_port}", timeout=30) as http:
             created = await http.post(
                 "/whip?ticket=publish.show.k",
                 content=make_offer("sendonly"),

@@ -10,11 +10,11 @@ from collections import Counter
 import aiohttp
 import pylibsrtp
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from stream import viewer as viewer_module
 from stream.node import Node, NodeSettings, TcpPortUnavailableError, UdpPortUnavailableError
-from stream.packet import cache, keyframes, reception, rtcp, rtp
+from stream.packet import cache, keyframes, overrun, reception, rtcp, rtp
 from stream.packet.rtcp import KeyframeRequest, Nack, SenderReport
 from stream.ports import BroadcastState
 from stream.viewer import Viewer
@@ -60,7 +60,10 @@ async def test_a_viewer_that_joins_late_gets_the_whole_gop_and_goes_on_live(node
     assert timestamps[4] - timestamps[0] <= 4 * 180, "a replay is drawn together"
 
 
-async def test_a_node_that_cannot_keep_up_takes_publishers_but_no_more_viewers(node, light, camera):
+async def test_a_node_that_cannot_keep_up_takes_publishers_but_no_more_viewers(
+    node, light, camera, monkeypatch
+):
+    monkeypatch.setattr(overrun, "CALM_S", 600.0)
     await on_air(light, camera)
     await settled(node, BroadcastState.LIVE)
     stays = await light().join("view.show")
@@ -476,6 +479,7 @@ async def test_garbage_on_the_port_disturbs_nobody(node, light, camera):
     for first in range(256):
         stranger.send(bytes((first,)) * 40)
         viewer.send(bytes((first,)) * 40)
+        await asyncio.sleep(0)  # the port reads meanwhile: its buffer is bounded
     stranger.send(b"")
     stranger.answer = viewer.answer
     stranger.check(password="wrong")
@@ -533,14 +537,11 @@ async def test_who_has_left_leaves_nothing_behind(node, light, camera):
         viewer.dtls = viewer._rx = viewer._tx = None
         del viewer
     del light.made[1:]
-    for _ in range(50):
-        if alive() == before:
-            break
-        await asyncio.sleep(0.1)
-    assert alive() == before
+    async with asyncio.timeout(60):
+        while not (alive() <= before and len(asyncio.all_tasks()) <= tasks):
+            await asyncio.sleep(0.1)
     shot.frame()
     assert len(node.sessions) == 1
-    assert len(asyncio.all_tasks()) <= tasks
     assert publisher.dtls is not None
 
 
@@ -566,7 +567,7 @@ async def test_ffmpeg_publishes_and_aiortc_decodes_moving_frames(node, encoder):
 
 async def watch(node, ticket, *, pictures):
     """Decoded frames, as a viewer with aiortc sees them."""
-    connection = RTCPeerConnection()
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     frames, sounds, tasks = [], [], []
 
     async def collect(track, into):

@@ -48,7 +48,7 @@ async def test_a_viewer_plays_through_the_turn_server_that_it_is_told_of(
     publisher = await light().join("publish.show.key", video=("VP8",))
     shot = camera(publisher, codec="VP8")
     shot.frame(key=True)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
         async with asyncio.timeout(30):
             while (
                 told := await http.post(

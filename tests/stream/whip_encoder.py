@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def main(url: str, folder: str, codec: str, gop: str) -> None:
-    with av.open(url, "w", format="whip", options=_certificate(Path(folder))) as out:
+    with av.open(url, "w", format="whip", options=_options(Path(folder))) as out:
         _encode(out, *_streams(out, codec, gop))
 
 
@@ -67,8 +67,8 @@ def _sound(at: int) -> av.AudioFrame:
     return frame
 
 
-def _certificate(folder: Path) -> dict[str, str]:
-    """P-256: FFmpeg's own default curve is refused by a current OpenSSL."""
+def _options(folder: Path) -> dict[str, str]:
+    """Time enough to shake hands, and P-256: FFmpeg's own default curve is refused by a current OpenSSL."""
     key = ec.generate_private_key(ec.SECP256R1())
     cert_file, key_file = folder / "cert.pem", folder / "key.pem"
     cert_file.write_bytes(generate_certificate(key).public_bytes(serialization.Encoding.PEM))
@@ -79,7 +79,7 @@ def _certificate(folder: Path) -> dict[str, str]:
             serialization.NoEncryption(),
         )
     )
-    return {"cert_file": str(cert_file), "key_file": str(key_file)}
+    return {"cert_file": str(cert_file), "key_file": str(key_file), "handshake_timeout": "60000"}
 
 
 if __name__ == "__main__":

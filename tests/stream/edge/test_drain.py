@@ -21,8 +21,8 @@ class Listener:
         self._task = asyncio.create_task(self._read(f"{peer.location}/sse?events=reconnect"))
 
     async def _read(self, url):
-        async with httpx.AsyncClient() as http:
-            async with http.stream("GET", url, timeout=30) as response:
+        async with httpx.AsyncClient(timeout=60) as http:
+            async with http.stream("GET", url) as response:
                 self.listens.set()
                 async for line in response.aiter_lines():
                     if line == "event: reconnect":

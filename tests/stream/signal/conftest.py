@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as client:
         yield client
 
 

@@ -164,7 +164,7 @@ async def test_ice_servers_and_announced_addresses_are_settings(admission, obser
     )
     node = Node(settings, admission, observer)
     await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
         created = await http.post("/whip?ticket=publish.s.k", content=make_offer("sendonly"), headers=SDP)
         full = await http.post("/whip?ticket=publish.t.k", content=make_offer("sendonly"), headers=SDP)
     await node.stop()
@@ -182,7 +182,7 @@ async def test_discovery_tells_the_servers_that_need_no_password(admission, obse
     )
     node = Node(settings, admission, observer)
     await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
         for kind in ("whip", "whep"):
             response = await http.options(f"/{kind}")
             assert response.headers.get_list("link") == ['<stun:stun.example>; rel="ice-server"']

@@ -26,11 +26,11 @@ async def test_a_silent_client_is_hung_up_on(node, monkeypatch, said):
 
 
 async def test_one_that_stops_in_its_second_request_too(node, monkeypatch):
-    monkeypatch.setattr(server, "HEADERS_S", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", node.http_port)
     writer.write(b"OPTIONS /whip HTTP/1.1\r\nHost: a\r\n\r\n")
     async with asyncio.timeout(30):
         await reader.readuntil(b"\r\n\r\n")
+    monkeypatch.setattr(server, "HEADERS_S", 0.5)
     writer.write(b"OPTIONS /wh")
     assert await closed_by_server(reader)
     writer.close()
@@ -41,7 +41,7 @@ async def test_one_that_rests_between_requests_or_listens_is_left_alone(node, mo
     camera(publisher).frame(key=True)
     viewer = await light().join("view.show")
     monkeypatch.setattr(server, "HEADERS_S", 1.5)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
         await http.options("/whip")
         async with http.stream("GET", f"{viewer.location}/sse") as events:
             lines = events.aiter_lines()

@@ -5,7 +5,7 @@ import json
 
 import httpx
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from stream.signal import counter, events
 from stream.signal.errors import MalformedError, UnavailableError
@@ -65,7 +65,7 @@ def _answer(offer, viewer):
 
 async def test_aiortc_answers_our_offer(http, unfit, shot):
     countered = await http.post("/whep?ticket=view.show", content=unfit, headers=SDP)
-    connection = RTCPeerConnection()
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     await connection.setRemoteDescription(RTCSessionDescription(countered.text, "offer"))
     await connection.setLocalDescription(await connection.createAnswer())
     accepted = await http.patch(

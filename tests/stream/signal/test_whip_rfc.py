@@ -327,7 +327,7 @@ async def test_4_5_overload_is_503_with_retry_after(admission, observer, make_of
     node = Node(NodeSettings(max_sessions=0), admission, observer)
     await node.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
             full = await http.post(POST, content=make_offer("sendonly"), headers=SDP)
     finally:
         await node.stop()
@@ -345,7 +345,7 @@ async def test_4_6_ice_servers_are_links_in_the_answer_and_not_in_a_preflight(
     node = Node(NodeSettings(ice_servers=servers), admission, observer)
     await node.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as http:
             created = await http.post(POST, content=make_offer("sendonly"), headers=SDP)
             asked = await http.options("/whip")
             preflight = await http.options("/whip", headers={"access-control-request-method": "POST"})
