@@ -21,8 +21,9 @@ import aiohttp
 from aiortc import rtp as rtcp
 
 from loadtests.relay.clip import ClipTrack, encode
+from loadtests.relay.entrance import entrance
 from loadtests.relay.peer import CONNECT_S, Identity, Peer
-from loadtests.relay.signalling import AUDIO, VIDEO, address, delete, offer, post, read_answer, url_of
+from loadtests.relay.signalling import AUDIO, VIDEO, address, offer, read_answer, url_of
 from loadtests.relay.stream import VIDEO_CLOCK, AudioTrack, Shape, VideoTrack, stamp
 
 KEPT_PACKETS = 2000
@@ -73,12 +74,13 @@ class Publisher:
 
     async def run(self, url: str, token: str, seconds: float, live: asyncio.Event | None = None) -> None:
         """Publishes for `seconds`; `live` is set when the first keyframe has left."""
+        door = entrance(url, token)
         async with aiohttp.ClientSession() as http:
             self._peer = peer = Peer(self._identity)
             peer.on_rtcp = self._take_rtcp
             try:
                 sdp = offer(peer.ice, self._identity.fingerprint, "sendonly", self._ssrcs)
-                text, session = await post(http, url, token, sdp)
+                text, session = await door.publish(http, sdp)
                 answer = read_answer(text)
                 self._video.payload_type = answer.payload_types["video"]
                 self._audio.payload_type = answer.payload_types.get("audio", AUDIO)
@@ -90,7 +92,7 @@ class Publisher:
                     if "audio" in answer.payload_types:
                         tracks.create_task(self._send_audio(ends))
                     tracks.create_task(self._send_reports(ends))
-                await delete(http, session, token)
+                await door.leave(http, session)
             finally:
                 peer.close()
 

@@ -11,6 +11,7 @@ import aiohttp
 
 VIDEO, VIDEO_RTX, AUDIO = 102, 103, 111
 """The payload types that we offer, and so receive. What we send has the answer's (RFC 3264 6.1)."""
+OFFERED = {"video": VIDEO, "audio": AUDIO}
 SDP = "application/sdp"
 POST_S = 10.0
 
@@ -87,8 +88,33 @@ def _source(ssrc: int | None) -> list[str]:
     return [] if ssrc is None else ["a=msid:load load", f"a=ssrc:{ssrc} cname:load"]
 
 
+_ANSWERED = ("mid", "rtpmap", "fmtp", "rtcp-fb")
+"""Of an offer's attributes; header extensions that nobody wants are not among them (RFC 8285 6)."""
+
+
+def answer(text: str, ice: Ice, fingerprint: str) -> str:
+    """To a server's offer of one host's sound and picture, all of which we take, as DTLS client."""
+    ours = [
+        "c=IN IP4 0.0.0.0",
+        f"a=ice-ufrag:{ice.ufrag}",
+        f"a=ice-pwd:{ice.password}",
+        f"a=fingerprint:sha-256 {fingerprint}",
+        "a=setup:active",
+        "a=rtcp-mux",
+        "a=recvonly",
+    ]
+    lines = ["v=0", f"o=- {secrets.randbits(62)} 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+    for line in text.splitlines():
+        name, _, value = line.removeprefix("a=").partition(":")
+        if line.startswith("m="):
+            lines += [line, *ours]
+        elif line.startswith("a=group:BUNDLE") or (name in _ANSWERED and not value.endswith(" transport-cc")):
+            lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
 def read_answer(text: str) -> Answer:
-    """ValueError when the answer lacks what a connection needs."""
+    """Of a server's offer, too. ValueError when it lacks what a connection needs."""
     values: dict[str, str] = {}
     ssrcs: dict[str, int] = {}
     payload_types: dict[str, int] = {}

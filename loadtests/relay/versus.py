@@ -1,15 +1,16 @@
-"""One of our nodes against a MediaMTX that you have: the same host and viewers, one core each, in turn.
+"""One of our nodes against a relay that you have: the same host and viewers, one core each, in turn.
 
-    python -m loadtests.relay.versus --peer ./mediamtx --json
-    make bench-versus ARGS="--peer ./mediamtx"
+    python -m loadtests.relay.versus --kind janus --peer /usr/bin/janus --json
+    make bench-versus ARGS="--kind mediamtx --peer ./mediamtx"
 
 Each round starts a relay anew and pins it to one core, so that what it does is the work of one core; the host
 and the viewers share the others. The host is `publisher`'s: 2.5 Mbit/s with keyframes of 50 packets every 2 s
 and sound, deaf to keyframe requests, as OBS is. Every viewer answers consent checks and reads all that comes,
 at either relay, since what a kernel drops unread is cheap to send. CPU is of the whole process, and packets
-are those that viewers have read. `cores` near 1 means that a relay was at its end: then look at
-`frames_missing`, and measure again with fewer `--viewers`. `overflowed` above 0 means that the viewers were:
-the kernel dropped what they did not read in time, and the machine was too busy to compare on. Linux only.
+are those that viewers have read; `delivered` is their share of what the host sends to each. `cores` near 1
+means that a relay was at its end: then look at `delivered` and `frames_missing`, and measure again with fewer
+`--viewers`. `overflowed` above 0 means that the viewers were: the kernel dropped what they did not read in
+time, and the machine was too busy to compare on. Linux only.
 """
 
 from __future__ import annotations
@@ -19,14 +20,10 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import statistics
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,77 +31,22 @@ import aiohttp
 
 from loadtests.relay.crowd import SETTLE_S, publishing, wait_for_picture
 from loadtests.relay.node import running_node
+from loadtests.relay.peers import janus, mediamtx
+from loadtests.relay.peers.relay import Kind, Relay
+from loadtests.relay.publisher import AUDIO_EVERY_S
+from loadtests.relay.stream import Shape
 from loadtests.relay.viewers import Crowd
 
-START_S = 20.0
+KINDS: dict[str, Kind] = {"mediamtx": mediamtx, "janus": janus}
 _COUNTS = ("lost", "overflowed", "frames_missing", "failed", "no_picture")
 """Added over the rounds; of everything else it is the median."""
 _KEPT = ("delta_p95_ms", "all_p99_ms", "first_picture_p50_ms", "viewers", *_COUNTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """A running one."""
-
-    pid: int
-    whip: str
-    whep: str
-
-    def cpu_s(self) -> float:
-        """Of all its threads, in and for the kernel too (proc_pid_stat(5))."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_kb(self) -> int:
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 @contextlib.contextmanager
 def our_node() -> Iterator[Relay]:
     with running_node() as node:
         yield Relay(node.pid, node.url("whip"), node.url("whep"))
-
-
-@contextlib.contextmanager
-def mediamtx(program: Path) -> Iterator[Relay]:
-    """Its defaults, on loopback, without the protocols that nobody speaks here."""
-    http, udp = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
-    settings = {
-        **dict.fromkeys(("RTSP", "RTMP", "HLS", "SRT", "MOQ"), "no"),
-        "LOGLEVEL": "error",
-        "WEBRTCADDRESS": f"127.0.0.1:{http}",
-        "WEBRTCLOCALUDPADDRESS": f"127.0.0.1:{udp}",
-        "WEBRTCIPSFROMINTERFACES": "no",
-        "WEBRTCADDITIONALHOSTS": "127.0.0.1",
-        "PATHS_SHOW_SOURCE": "publisher",
-    }
-    environment = os.environ | {f"MTX_{name}": value for name, value in settings.items()}
-    with (
-        tempfile.TemporaryDirectory() as empty,
-        subprocess.Popen([program], cwd=empty, env=environment, stdout=subprocess.DEVNULL) as process,
-    ):
-        try:
-            _wait_until_it_listens(process, http)
-            url = f"http://127.0.0.1:{http}/show"
-            yield Relay(process.pid, f"{url}/whip", f"{url}/whep")
-        finally:
-            process.terminate()
-
-
-def _free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
-    ends = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < ends:
-        with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} does not listen: does it run by itself?")
 
 
 @contextlib.contextmanager
@@ -134,14 +76,22 @@ async def measure(relay: Relay, viewers: int, sample: int, rate: float, seconds:
         seen, full_kb = crowd.figures(), relay.rss_kb()
         reports.cancel()
         await crowd.leave()
+    sent = packets_each_s(Shape()) * took_s * max(len(crowd.inside), 1)
     return {
         "cpu_us_per_packet": round(relay_s / packets * 1e6, 2),
         "packets_each_s": round(packets / took_s),
+        "delivered": round(packets / sent, 3),
         "cores": round(relay_s / took_s, 2),
         "viewers_cores": round(load_s / took_s, 2),
         "kb_per_viewer": round((full_kb - empty_kb) / max(len(crowd.inside), 1), 1),
         **{name: seen[name] for name in _KEPT},
     }
+
+
+def packets_each_s(shape: Shape) -> float:
+    """That the host sends: picture, parameter sets with each keyframe, sound."""
+    gop = sum(map(shape.packets_in, range(shape.gop))) + 1
+    return gop / shape.keyframe_every_s + 1 / AUDIO_EVERY_S
 
 
 def one_round(
@@ -169,8 +119,8 @@ def over_rounds(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    program = options.peer.resolve()
-    starts = {"hawker": our_node, "mediamtx": lambda: mediamtx(program)}
+    peer, program = KINDS[options.kind], options.peer.resolve()
+    starts = {"hawker": our_node, options.kind: lambda: peer.running(program)}
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in starts}
     for turn in range(options.rounds):
         for name in list(starts)[:: 1 if turn % 2 == 0 else -1]:
@@ -178,12 +128,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if not options.json:
                 print(name, json.dumps(rounds[name][-1]), flush=True)
     each = {name: over_rounds(figures) for name, figures in rounds.items()}
-    version = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=True, timeout=START_S
-    )
     return {
-        "ratio": round(each["hawker"]["cpu_us_per_packet"] / each["mediamtx"]["cpu_us_per_packet"], 3),
-        "peer": f"MediaMTX {version.stdout.strip()}",
+        "ratio": round(each["hawker"]["cpu_us_per_packet"] / each[options.kind]["cpu_us_per_packet"], 3),
+        "peer": f"{peer.NAME} {peer.version(program)}",
         "seconds": options.seconds,
         "rounds": options.rounds,
     } | each
@@ -191,7 +138,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--peer", type=Path, required=True, help="the program mediamtx")
+    parser.add_argument("--peer", type=Path, required=True, help="the other relay's program")
+    parser.add_argument("--kind", choices=KINDS, default="mediamtx", help="what it is")
     parser.add_argument("--viewers", type=int, default=200)
     parser.add_argument("--sample", type=int, default=10, help="viewers whose packets are looked at")
     parser.add_argument("--rate", type=float, default=25.0, help="joins a second")
@@ -200,10 +148,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout, nothing else")
     options = parser.parse_args()
     if not options.peer.is_file():
-        parser.error(f"there is no {options.peer}: give the program mediamtx, from its releases or built")
+        parser.error(f"there is no {options.peer}: give the program of a {KINDS[options.kind].NAME}")
     figures = run(options)
     print(json.dumps(figures))
-    return 0 if figures["hawker"]["packets_each_s"] and figures["mediamtx"]["packets_each_s"] else 1
+    return 0 if figures["hawker"]["delivered"] and figures[options.kind]["delivered"] else 1
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from typing import Any
 import aiohttp
 from aiortc.rtp import pack_remb_fci
 
+from loadtests.relay.entrance import Entrance, entrance
 from loadtests.relay.peer import CONNECT_S, Identity, Peer
-from loadtests.relay.signalling import delete, offer, post, read_answer, url_of
+from loadtests.relay.signalling import url_of
 from loadtests.relay.watch import Watch, percentile
 
 REPORT_EVERY_S = 1.0
@@ -53,11 +54,15 @@ class Crowd:
     drain: bool = False
     only_first: bool = False
     """The sample looks until its first whole keyframe, then leaves its sockets alone like the others."""
+    door: Entrance = field(init=False)
     http: aiohttp.ClientSession = field(init=False)
     inside: list[Viewer] = field(default_factory=list)
     watched: list[Viewer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     identity: Identity = field(default_factory=Identity)
+
+    def __post_init__(self) -> None:
+        self.door = entrance(self.url, self.token)
 
     async def join(self, each_second: float) -> None:
         """Everyone, at a steady rate; returns when all are connected or have failed."""
@@ -73,11 +78,8 @@ class Crowd:
         asked_ns = time.time_ns()
         session = ""
         try:
-            text, session = await post(
-                self.http, self.url, self.token, offer(peer.ice, self.identity.fingerprint, "recvonly", {})
-            )
-            answer = read_answer(text)
-            watch = Watch(since_ns=time.time_ns())
+            answer, session = await self.door.view(self.http, peer.ice, self.identity.fingerprint)
+            watch = Watch(time.time_ns(), answer.payload_types)
             if is_watched:
                 peer.on_rtp = self._look_once(watch, peer) if self.only_first else watch.take
             peer.start(answer)
@@ -98,7 +100,7 @@ class Crowd:
         peer.close()
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             if session:
-                await delete(self.http, session, self.token)
+                await self.door.leave(self.http, session)
 
     @staticmethod
     def _look_once(watch: Watch, peer: Peer) -> Callable[[bytes, int], None]:
@@ -122,7 +124,7 @@ class Crowd:
         """What was seen until now, while everyone joined, is forgotten."""
         for viewer in self.watched:
             first_keyframe_ns = viewer.watch.first_keyframe_ns
-            viewer.watch = Watch(since_ns=time.time_ns())
+            viewer.watch = Watch(time.time_ns(), viewer.watch.payload_types)
             viewer.watch.first_keyframe_ns = first_keyframe_ns
             viewer.peer.on_rtp = viewer.watch.take
             viewer.overflowed_before = viewer.peer.overflowed
@@ -134,7 +136,7 @@ class Crowd:
 
     async def _leave_one(self, viewer: Viewer) -> None:
         try:
-            await delete(self.http, viewer.session, self.token)
+            await self.door.leave(self.http, viewer.session)
         except (aiohttp.ClientError, TimeoutError) as error:
             self.failures.append(f"leaving: {type(error).__name__}: {error}")
         viewer.peer.close()

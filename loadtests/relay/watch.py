@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from loadtests.relay.signalling import AUDIO, VIDEO
+from loadtests.relay.signalling import OFFERED
 from loadtests.relay.stream import payload, read_marks
 
 _SLICE, _IDR, _FU_A = 1, 5, 28
@@ -69,13 +69,13 @@ class Watch:
     `since_ns`: frames that left the publisher before (a replayed GOP) are checked, but have no delay.
     """
 
-    def __init__(self, since_ns: int) -> None:
+    def __init__(self, since_ns: int, payload_types: dict[str, int] = OFFERED) -> None:
         self.video, self.audio, self.pictures = Numbers(), Numbers(), Numbers()
         self.delta_delays_ms: list[float] = []
         self.key_delays_ms: list[float] = []
         self.first_keyframe_ns = 0
         """Arrival of the last packet that the first decodable frame needs."""
-        self._since_ns = since_ns
+        self._since_ns, self.payload_types = since_ns, payload_types
         self._open: dict[int, _Open] = {}
 
     @property
@@ -87,9 +87,9 @@ class Watch:
         """One decrypted RTP packet, arrived at `at_ns` of the wall clock."""
         kind = packet[1] & 0x7F
         seq = int.from_bytes(packet[2:4], "big")
-        if kind == AUDIO:
+        if kind == self.payload_types.get("audio"):
             self.audio.take(seq)
-        elif kind == VIDEO:
+        elif kind == self.payload_types["video"]:
             number = self.video.take(seq)
             if number is not None:
                 self._take_part(number, packet, at_ns)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.relay.versus import mediamtx, on_cores, one_round, our_node, over_rounds
+from loadtests.relay.peers import mediamtx
+from loadtests.relay.versus import on_cores, one_round, our_node, over_rounds
 
 
 def test_a_round_has_its_figures() -> None:
@@ -33,5 +34,5 @@ def test_a_peer_that_does_not_start_is_named(tmp_path: Path) -> None:
     program = tmp_path / "mediamtx"
     program.write_text("#!/bin/sh\nexit 1\n")
     program.chmod(0o755)
-    with pytest.raises(RuntimeError, match="does not listen"), mediamtx(program):
+    with pytest.raises(RuntimeError, match="does not listen"), mediamtx.running(program):
         pass
