@@ -30,6 +30,7 @@ TOLD_KEPT_S = 24 * 3600.0
 NEWS_TICK_S = 0.05
 HOURS_S = 3 * 3600.0
 SWEEP_S = 60.0
+SWEEP_DEADLINE_S = 600.0  # a crowd's events are many pages
 
 
 def checkout_jobs(
@@ -74,7 +75,7 @@ def checkout_jobs(
         jobs.append(Job("archive", Archive(checkout.pool, log).run, 2.0, eager=False))
     if events:
         sweep = EventSweep(payments, JobMarks(checkout.pool), events, wall_clock)
-        jobs.append(Job("sweep", sweep.run, sweep_s))
+        jobs.append(Job("sweep", sweep.run, sweep_s, SWEEP_DEADLINE_S))
     return [*jobs, *_daily(checkout, provider, verify, wall_clock)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,21 +22,20 @@ _SWEPT = (
 FIRST_S = 3 * 86_400.0  # as far as resends reach
 KEPT_S = 30 * 86_400.0  # by Stripe
 SLICE_S = 6 * 3_600.0  # what was missed in weeks comes in pieces
+CLOCKS_APART_S = 3_600.0
 
 
 class EventSource(Protocol):
-    async def list_events(
-        self,
-        created_after: float,
-        types: Iterable[str] = (),
-        at_most: int = 5_000,
-        *,
-        created_before: float | None = None,
-    ) -> tuple[Event, ...]: ...
+    def events_between(
+        self, created_after: float, created_before: float | None = None, types: Iterable[str] = ()
+    ) -> AsyncIterator[Event]: ...
 
 
 class EventSweep:
-    """Where it got to is kept in PostgreSQL: after a week without a worker, a week is swept."""
+    """Where it got to is kept in PostgreSQL: after a week without a worker, a week is swept.
+
+    That is the newest event's time, by the provider's clock: where ours is ahead, nothing is passed over.
+    """
 
     def __init__(
         self,
@@ -55,14 +54,13 @@ class EventSweep:
         now = self._wall_clock()
         swept = (await self._marks.last("sweep")).timestamp()
         since = max(swept - self._back_s, now - KEPT_S) if swept else now - FIRST_S
-        until = min(since + SLICE_S, now)
-        last = until >= now
-        new = 0
-        for event in await self._source.list_events(
-            since, _SWEPT, created_before=None if last else until + 1
-        ):
+        until = since + SLICE_S
+        last = until >= now - CLOCKS_APART_S
+        reached, new = (swept or since) if last else until, 0
+        async for event in self._source.events_between(since, None if last else until + 1, _SWEPT):
             new += await self._store.receive_webhook(event.id, event.type, _payload(event))
-        await self._marks.note("sweep", datetime.fromtimestamp(until, UTC))
+            reached = max(reached, event.created)
+        await self._marks.note("sweep", datetime.fromtimestamp(reached, UTC))
         return new if last else max(new, 1)
 
 

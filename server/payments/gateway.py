@@ -5,7 +5,8 @@ under the provider's rate limit, and either has an outcome (see `outcomes`) or r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -52,6 +53,7 @@ _CARD_ONLY = {"enabled": True, "allow_redirects": "never"}
 
 Answer = dict[str, Any]
 Work = Callable[[stripe.StripeClient], Awaitable[stripe.StripeObject]]
+Fetch = Callable[[stripe.StripeClient, Answer], Awaitable[stripe.StripeObject]]
 
 
 class StripeGateway:
@@ -192,18 +194,12 @@ class StripeGateway:
         self, created_after: float, created_before: float
     ) -> AsyncIterator[PaymentView]:
         """Every payment intent made in that time (Unix seconds), newest first, a page at a time."""
-        created = {"gte": int(created_after), "lt": int(created_before)}
-        params: Answer = {"limit": _PAGE, "created": created, "expand": ["data.latest_charge"]}
-        while True:
-            asked = dict(params)
-            answer = await self._get(
-                lambda api, asked=asked: api.v1.payment_intents.list_async(cast(Any, asked))  # type: ignore[misc]
-            )
-            for intent in answer["data"]:
-                yield payment_view(intent)
-            if not answer["has_more"]:
-                return
-            params["starting_after"] = answer["data"][-1]["id"]
+        params = {"expand": ["data.latest_charge"]}
+        async for intent in self._each(
+            lambda api, page: api.v1.payment_intents.list_async(cast(Any, params | page)),
+            {"gte": int(created_after), "lt": int(created_before)},
+        ):
+            yield payment_view(intent)
 
     async def refund(
         self,
@@ -240,53 +236,40 @@ class StripeGateway:
             raise error_of(Refused("too_many_refunds", None, f"more than {at_most} refunds of one payment"))
         return tuple(map(refund_view, found))
 
-    async def list_events(
-        self,
-        created_after: float,
-        types: Iterable[str] = (),
-        at_most: int = 5_000,
-        *,
-        created_before: float | None = None,
-    ) -> tuple[Event, ...]:
-        """Events since then, oldest first; Stripe keeps them for 30 days. Past `at_most`: ProviderRefused.
-
-        The bound is explicit, since a sweep that silently lost the oldest would never find them again.
-        """
-        params: dict[str, Any] = {"types": list(types)} if types else {}
-        found, complete = await self._pages(
-            lambda api, page: api.v1.events.list_async(cast(Any, params | page)),
-            created_after,
-            at_most,
-            created_before,
-        )
-        if not complete:
-            message = (
-                f"more than {at_most} events since {created_after:.0f}; ask for a shorter time or fewer types"
-            )
-            raise error_of(Refused("too_many_events", None, message))
-        return tuple(event_from(raw) for raw in reversed(found))
+    async def events_between(
+        self, created_after: float, created_before: float | None = None, types: Iterable[str] = ()
+    ) -> AsyncIterator[Event]:
+        """Every event of that time (Unix seconds), newest first, a page at a time. Kept for 30 days."""
+        params: Answer = {"types": list(types)} if types else {}
+        created = {"gte": int(created_after)}
+        created |= {"lt": int(created_before)} if created_before is not None else {}
+        async for raw in self._each(
+            lambda api, page: api.v1.events.list_async(cast(Any, params | page)), created
+        ):
+            yield event_from(raw)
 
     # The way to Stripe
 
-    async def _pages(
-        self,
-        fetch: Callable[[stripe.StripeClient, Answer], Awaitable[stripe.StripeObject]],
-        created_after: float,
-        at_most: int,
-        created_before: float | None = None,
-    ) -> tuple[list[Answer], bool]:
+    async def _pages(self, fetch: Fetch, created_after: float, at_most: int) -> tuple[list[Answer], bool]:
+        """The newest, at most so many, and whether that is all."""
         found: list[Answer] = []
-        created = {"gte": int(created_after)}
-        if created_before is not None:
-            created["lt"] = int(created_before)
+        async with contextlib.aclosing(self._each(fetch, {"gte": int(created_after)})) as each:
+            async for one in each:
+                if len(found) == at_most:
+                    return found, False
+                found.append(one)
+        return found, True
+
+    async def _each(self, fetch: Fetch, created: Answer) -> AsyncGenerator[Answer, None]:
         page: Answer = {"limit": _PAGE, "created": created}
         while True:
             asked = dict(page)
             answer = await self._get(lambda api, asked=asked: fetch(api, asked))  # type: ignore[misc]
-            found += answer["data"]
-            if not answer["has_more"] or len(found) >= at_most:
-                return found[:at_most], not answer["has_more"] and len(found) <= at_most
-            page["starting_after"] = found[-1]["id"]
+            for one in answer["data"]:
+                yield one
+            if not answer["has_more"]:
+                return
+            page["starting_after"] = answer["data"][-1]["id"]
 
     async def _get(self, work: Work) -> Answer:
         """The answer, or a PaymentError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -277,29 +278,52 @@ async def test_a_webhook_about_nothing_of_ours_is_put_aside(world: World) -> Non
     assert await world.pool.fetchval("SELECT count(*) FROM webhook_inbox WHERE processed_at IS NULL") == 0
 
 
+class Events:
+    """A provider's list, newest first."""
+
+    def __init__(self, *made_at: float) -> None:
+        self.made_at = sorted(made_at, reverse=True)
+        self.asked: list[tuple[float, float | None]] = []
+
+    async def events_between(
+        self, created_after: float, created_before: float | None = None, types: Iterable[str] = ()
+    ) -> AsyncIterator[Event]:
+        self.asked.append((created_after, created_before))
+        about = {"object": "payment_intent", "id": "pi_0"}
+        for at in self.made_at:
+            if created_after <= at < (created_before or at + 1):
+                yield Event(f"evt_{at:.0f}", "payment_intent.succeeded", int(at), False, about)
+
+
+NOON, HOUR_S = 1_000_000_000.0, 3_600.0
+
+
+async def swept_from(world: World, at: float, events: Events, now: float = NOON) -> EventSweep:
+    await JobMarks(world.pool).note("sweep", datetime.fromtimestamp(at, UTC))
+    return EventSweep(world.payments, JobMarks(world.pool), events, lambda: now)
+
+
 async def test_a_lost_webhook_is_found_by_the_sweep(world: World) -> None:
     variant = await world.variant(3)
     wish = world.wish(await world.person("action"), (variant, 1))
     await world.charged(wish)
     world.provider.intents["pi_0"].status = "paid"
-
-    class Events:
-        async def list_events(
-            self, created_after: float, types: Any = (), at_most: int = 0, *, created_before: Any = None
-        ) -> tuple[Event, ...]:
-            asked.append((created_after, created_before))
-            about = {"object": "payment_intent", "id": "pi_0"}
-            return (Event("evt_9", "payment_intent.succeeded", int(created_after), False, about),)
-
-    asked: list[tuple[float, float | None]] = []
-    marks, noon = JobMarks(world.pool), 1_000_000_000.0
-    await marks.note("sweep", datetime.fromtimestamp(noon - 7 * 3_600, UTC))  # seven hours without a worker
-    sweep = EventSweep(world.payments, marks, Events(), lambda: noon)
-    assert [await sweep.run() for _ in range(3)] == [1, 0, 0]
-    assert asked[0] == (noon - 7 * 3_600 - 900, noon - 3_600 - 900 + 1)
-    assert asked[1:] == [(noon - 3_600 - 1_800, None), (noon - 900, None)]
+    events = Events(NOON - 8 * HOUR_S, NOON - 10)
+    sweep = await swept_from(world, NOON - 8 * HOUR_S, events)  # eight hours without a worker
+    assert [await sweep.run() for _ in range(4)] == [1, 1, 0, 0]
+    first = NOON - 8 * HOUR_S - 900
+    assert events.asked[:2] == [(first, first + 6 * HOUR_S + 1), (first + 6 * HOUR_S - 900, None)]
+    assert events.asked[2:] == [(NOON - 10 - 900, None)] * 2
     await WebhookInbox(world.payments, world.provider, world.settler, world.refund_book).run()
     assert await world.state(wish.order_id) == "paid"
+
+
+async def test_a_clock_that_is_ahead_makes_the_sweep_pass_over_nothing(world: World) -> None:
+    events = Events()
+    sweep = await swept_from(world, NOON - 60, events, now=NOON + HOUR_S)
+    assert await sweep.run() == 0
+    events.made_at = [NOON + 5]
+    assert await sweep.run() == 1
 
 
 async def test_refunds_never_exceed_what_was_paid(world: World) -> None:
@@ -399,6 +423,9 @@ async def test_what_is_said_is_kept(world: World) -> None:
     assert sorted(row["event"]["comment_id"] for row in rows) == ["0", "1", "2", "3", "4"]
 
 
+_KINDS_KEPT = "SELECT count(DISTINCT event ->> 'type') FROM show_events"
+
+
 async def test_all_jobs_together_carry_a_tap_into_the_room(world: World) -> None:
     log = ShowLog(world.redis)
     variant = await world.variant(2)
@@ -417,7 +444,7 @@ async def test_all_jobs_together_carry_a_tap_into_the_room(world: World) -> None
                 told = await channel.get_message(ignore_subscribe_messages=True, timeout=1)
                 if told and b'"paid"' in told["data"]:
                     break
-            while await world.pool.fetchval("SELECT count(*) FROM show_events") < 2:
+            while await world.pool.fetchval(_KINDS_KEPT) < 2:
                 await asyncio.sleep(0.02)
     finally:
         working.cancel()

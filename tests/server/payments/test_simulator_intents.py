@@ -167,7 +167,7 @@ async def test_a_refund_can_fail_at_the_bank(provider: Provider) -> None:
     refund = await provider.api.v1.refunds.create_async({"payment_intent": intent.id})
     assert refund.status == "succeeded"
     assert (await provider.api.v1.refunds.retrieve_async(refund.id)).status == "failed"
-    assert "refund.failed" in [event.type for event in await provider.gateway.list_events(0)]
+    assert "refund.failed" in [event.type async for event in provider.gateway.events_between(0)]
 
 
 async def test_customers_intents_are_listed_newest_first_a_page_at_a_time(provider: Provider) -> None:
