@@ -39,6 +39,11 @@ class Checks:
         self._due_at = now
         self._heard_at = now
 
+    def add(self, candidate: Address, now: float) -> None:
+        """One more to ask, at once."""
+        self._candidates.append(candidate)
+        self._due_at = now
+
     def due(self, now: float) -> list[tuple[bytes, Address]]:
         if now < self._due_at:
             return []

@@ -24,6 +24,7 @@ class Remote:
     media: Offer
     credentials: Credentials
     candidates: Sequence[Address]
+    tcp_candidates: Sequence[Address]
     fingerprints: Sequence[Fingerprint]
     is_dtls_server: bool
     cname: str
@@ -76,24 +77,27 @@ def read_answer(text: str) -> Remote:
     media = read_origin_answer(text)
     section = media.video.section
     password = media.description.of(section, "ice-pwd") or ""
-    candidates = [found for value in section.all("candidate") if (found := _udp_candidate(value))]
+    candidates = _candidates(section, "udp")
     if not candidates:
         raise SdpError("the origin names no UDP candidate")
     return Remote(
         media,
         Credentials(media.remote_ufrag, password),
         candidates,
+        _candidates(section, "tcp"),
         media.fingerprints,
         media.is_dtls_server,
         _cname(section),
     )
 
 
-def _udp_candidate(value: str) -> Address | None:
-    words = value.split()
-    if len(words) < 6 or words[2].lower() != "udp" or not words[5].isdigit():
-        return None
-    return words[4], int(words[5])
+def _candidates(section: Section, protocol: str) -> list[Address]:
+    lines = [value.split() for value in section.all("candidate")]
+    return [
+        (words[4], int(words[5]))
+        for words in lines
+        if len(words) > 5 and words[2].lower() == protocol and words[5].isdigit()
+    ]
 
 
 def _cname(section: Section) -> str:

@@ -1,5 +1,8 @@
 """One transport to an origin: a UDP socket of its own, ICE, DTLS, SRTP in, and RTCP out.
 
+Where no answer comes over UDP, the origin's TCP candidates are asked as well, each through a stream that
+looks like one more UDP address (`wire.tcp`).
+
 The node's one media port can't serve here: an origin tells its peers apart by their address, and several
 pulls of one edge would share it. What we send is feedback alone, sealed on the event loop in a context that
 nothing else uses, so that the fan-out's thread keeps all the others to itself.
@@ -8,6 +11,7 @@ nothing else uses, so that the fan-out's thread keeps all the others to itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any, Protocol
 
@@ -20,6 +24,7 @@ from stream.wire.ice import Address, Credentials
 from stream.wire.ingress import READ_BURST
 from stream.wire.peer import inbound_session
 from stream.wire.sockets import open_udp
+from stream.wire.tcp import Connection, reach
 
 from .checks import Checks
 from .description import Remote
@@ -27,6 +32,8 @@ from .description import Remote
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05
+TCP_AFTER_S = 0.6
+"""Half a world there and back, twice."""
 REFUSALS = 2
 """So many times the origin's host says that nobody is there (ICMP), then nobody is."""
 _MAX_DATAGRAM = 2048
@@ -62,6 +69,12 @@ class Link:
         self._sock = open_udp(_bindable(host, ipv6=is_ipv6), 0)
         self._checks = Checks(local, remote.credentials, candidates, loop.time())
         self._dtls = Dtls(dtls, is_client=remote.is_dtls_server, fingerprints=remote.fingerprints)
+        self._tcp_at = loop.time() + TCP_AFTER_S
+        self._tcp_candidates = [
+            address for address in remote.tcp_candidates if (":" in address[0]) == is_ipv6
+        ]
+        self._reaching: set[asyncio.Task[None]] = set()
+        self._tunnels: list[Connection] = []
         self._timer: asyncio.TimerHandle | None = None
         self._inbound: pylibsrtp.Session | None = None
         self._outbound: Any = None
@@ -82,6 +95,10 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
         self._put_all(self._dtls.close())
+        for task in self._reaching:
+            task.cancel()
+        for tunnel in self._tunnels:
+            tunnel.end()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         self._inbound = self._outbound = None
@@ -91,6 +108,8 @@ class Link:
         now = self._loop.time()
         for datagram, address in self._checks.due(now):
             self._put(datagram, address)
+        if self._tcp_candidates and self._checks.selected is None and now >= self._tcp_at:
+            self._try_tcp()
         if self._dtls.state is DtlsState.HANDSHAKE and self._checks.selected is not None:
             self._put_all(self._dtls.retransmit())
         if self._refusals >= REFUSALS:
@@ -101,6 +120,20 @@ class Link:
             self.close(self._dtls.failure)
         else:
             self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _try_tcp(self) -> None:
+        candidates, self._tcp_candidates = self._tcp_candidates, []
+        for address in candidates:
+            task = self._loop.create_task(self._reach(address), name="edge-tcp")
+            self._reaching.add(task)
+            task.add_done_callback(self._reaching.discard)
+
+    async def _reach(self, address: Address) -> None:
+        """As long as the link lives: one that hears from nobody is soon closed."""
+        with contextlib.suppress(OSError):  # then it is UDP or nothing
+            tunnel = await reach(self._sock, *address)
+            self._tunnels.append(tunnel)
+            self._checks.add(tunnel.address, self._loop.time())
 
     def _read(self) -> None:
         now = self._loop.time()

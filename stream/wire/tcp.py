@@ -36,7 +36,7 @@ class IceTcp:
         self._listening = listening
         self._drops = drops
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -51,12 +51,21 @@ class IceTcp:
         for connection in list(self._connections):
             connection.end()
 
-    def _connection(self) -> _Connection:
-        return _Connection(self._udp, self._connections, self._drops)
+    def _connection(self) -> Connection:
+        return Connection(self._udp, self._connections, self._drops)
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, node: socket.socket, others: set[_Connection], drops: Counter[str]) -> None:
+async def reach(udp: socket.socket, host: str, port: int) -> Connection:
+    """The same the other way round: a way from `udp` to somebody who listens, at `address`. OSError."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(udp, set(), Counter()), host, port)
+    return connection
+
+
+class Connection(asyncio.Protocol):
+    """One framed stream, and the UDP socket that stands for it."""
+
+    def __init__(self, node: socket.socket, others: set[Connection], drops: Counter[str]) -> None:
         self._node = node
         self._others = others
         self._drops = drops
@@ -81,6 +90,14 @@ class _Connection(asyncio.Protocol):
         self._inner = _towards(self._node)
         self._loop.add_reader(self._inner.fileno(), self._from_node)
         self._timer = self._loop.call_later(SILENT_S, self._look)
+
+    @property
+    def address(self) -> tuple[Any, ...]:
+        """Where the node's socket finds who is at the stream's other end; OSError once it has ended."""
+        if self._inner is None:
+            raise ConnectionAbortedError("the stream has ended")
+        name: tuple[Any, ...] = self._inner.getsockname()
+        return name
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end()

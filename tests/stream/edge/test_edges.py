@@ -12,6 +12,7 @@ import pytest
 
 from stream import broadcast as broadcast_module
 from stream.edge import edges, whep
+from stream.edge.link import Link
 from stream.packet import keyframes, reception, rtcp
 from stream.packet.rtcp import KeyframeRequest
 from stream.ports import BroadcastState, Origin
@@ -65,7 +66,7 @@ async def test_a_node_that_is_asked_pulls_once_and_serves_many(start, at, camera
     assert len(origin.sessions) == 2, "the publisher and one pull"
     assert origin.sessions.counts()[SHOW][1] == 0, "a node is no viewer"
     assert edge.sessions.counts()[SHOW][1] == 3
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{edge.http_port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{edge.http_port}", timeout=30) as http:
         assert (
             'hawker_stream_pulls{broadcast="show",origin="origin"} 1.0' in (await http.get("/metrics")).text
         )
@@ -96,17 +97,19 @@ async def test_packets_lost_on_the_way_to_the_edge_are_asked_for_again(start, at
     viewer = await at(edge).join("view.show")
     await viewer.until(lambda: len(viewer.video()) == 15)
     link = pull_of(edge)._first.link
-    receive, count = link._receive, itertools.count()
+    receive, seen = link._receive, []
 
     def lossy(datagram, now):
-        if 128 <= datagram[0] < 192 and not 192 <= datagram[1] <= 223 and next(count) % 4 == 1:
-            return
+        if 128 <= datagram[0] < 192 and not 192 <= datagram[1] <= 223:
+            seen.append(datagram)
+            if len(seen) % 4 == 2:
+                return
         receive(datagram, now)
 
     link._receive = lossy
     for _ in range(10):
         shot.frame()
-    await asyncio.sleep(0.05)
+    await until(lambda: len(seen) >= 30)
     link._receive = receive
     shot.frame()
     await viewer.until(lambda: len({packet.seq for packet in viewer.video()}) == 48)
@@ -114,6 +117,30 @@ async def test_packets_lost_on_the_way_to_the_edge_are_asked_for_again(start, at
     assert upstream.counts["resent"] >= 5
     assert pull_of(edge).counts["nacked"] >= 5
     assert upstream._resends._rtx_seq >= 5, "in a stream of their own"
+
+
+async def test_where_no_udp_gets_to_the_origin_it_is_pulled_over_tcp(start, at, camera, monkeypatch):
+    origin, edge = await start("origin"), await start("edge")
+    put, lost = Link._put, []
+
+    def behind_a_firewall(link, datagram, address=None):
+        if (address or link._checks.selected) == ("127.0.0.1", origin.udp_port):
+            lost.append(datagram)
+        else:
+            put(link, datagram, address)
+
+    monkeypatch.setattr(Link, "_put", behind_a_firewall)
+    _, shot = await on_air(at(origin), camera)
+    viewer = await at(edge).join("view.show")
+    await viewer.until(lambda: len(viewer.video()) == 15)
+    for _ in range(5):
+        shot.frame()
+    await viewer.until(lambda: len(viewer.video()) == 30)
+    assert is_gapless(viewer.video())
+    assert lost, "UDP is asked first"
+    assert len(origin._tcp) == 1
+    edge.end(SHOW)
+    await until(lambda: len(origin._tcp) == 0)
 
 
 async def test_requests_for_a_keyframe_are_folded_on_their_way_to_the_host(start, at, camera, monkeypatch):

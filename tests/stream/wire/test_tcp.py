@@ -12,8 +12,8 @@ import uvloop
 
 from stream.node import Node, NodeSettings
 from stream.wire import tcp
-from stream.wire.sockets import open_media, open_tcp
-from stream.wire.tcp import IceTcp
+from stream.wire.sockets import open_media, open_tcp, open_udp
+from stream.wire.tcp import IceTcp, reach
 
 
 @pytest.fixture
@@ -190,17 +190,23 @@ def test_roles_run_on_uvloop_whose_transports_are_classes_of_their_own():
         with udp, sock:
             listening = IceTcp(udp, sock, Counter())
             await listening.start()
-            reader, writer = await asyncio.open_connection(*udp.getsockname())
-            writer.write(framed(b"check"))
-            async with asyncio.timeout(30):
-                while not select.select([udp], [], [], 0)[0]:  # uvloop has no sock_recvfrom
-                    await asyncio.sleep(0.01)
-            datagram, address = udp.recvfrom(4096)
-            udp.sendto(b"answer", address)
-            answer = await read_frame(reader)
-            writer.close()
+            with open_udp("127.0.0.1", 0) as far:
+                way = await reach(far, *udp.getsockname())
+                far.sendto(b"check", way.address)
+                datagram, address = await readable(udp)
+                udp.sendto(b"answer", address)
+                answer, _ = await readable(far)
+                way.end()
             listening.stop()
+            with pytest.raises(ConnectionAbortedError):
+                _ = way.address
             return datagram, answer
+
+    async def readable(sock):
+        async with asyncio.timeout(30):
+            while not select.select([sock], [], [], 0)[0]:  # uvloop has no sock_recvfrom
+                await asyncio.sleep(0.01)
+        return sock.recvfrom(4096)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(through()) == (b"check", b"answer")
