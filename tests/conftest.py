@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import itertools
 import os
+import pkgutil
 import random
 import secrets
 import shutil
@@ -36,6 +37,46 @@ hypothesis.settings.register_profile(
     "same_for_all", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("same_for_all")
+
+
+_PATIENCE_S = 60.0
+_DEADLINES = {
+    "overlay.log": ("ShowLog.__init__", "open_redis"),
+    "overlay.listener": ("DEADLINE_S",),
+    "overlay.rooms": ("STORE_DEADLINE_S",),
+    "server.app.doorman": ("ACQUIRE_TIMEOUT_S",),
+    "server.auth.limits": ("_DEADLINE_S",),
+    "server.auth.revocations": ("_DEADLINE_S",),
+    "server.checkout.auctions.presence": ("_DEADLINE_S",),
+    "server.checkout.auctions.teller": ("_DEADLINE_S",),
+    "server.checkout.ways.announcer": ("DEADLINE_S",),
+    "server.embedded.stores": ("_CONNECT_S",),
+    "server.media": ("_DEADLINE_S",),
+    "server.routes.health": ("_DEADLINE_S",),
+    "server.store.database": ("ACQUIRE_TIMEOUT_S",),
+    "server.store.gate_link": ("GateLink.__init__",),
+    "server.store.inventory": ("RedisInventory.__init__",),
+    "server.store.placing": ("ACQUIRE_TIMEOUT_S",),
+    "server.store.pool": ("ACQUIRE_TIMEOUT_S", "CONNECT_TIMEOUT_S"),
+    "server.store.turns": ("SharedTurns.__init__",),
+    "server.tickets": ("_DEADLINE_S",),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stores_may_take_their_time() -> Iterator[None]:
+    """A busy machine holds a store up for seconds. A store that does not answer is what a test makes one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, names in _DEADLINES.items():
+            for name in names:
+                place = f"{module}.{name}"
+                if name.isupper():
+                    patch.setattr(place, _PATIENCE_S)
+                else:
+                    defaults = pkgutil.resolve_name(place).__kwdefaults__
+                    assert "deadline_s" in defaults
+                    patch.setitem(defaults, "deadline_s", _PATIENCE_S)
+        yield
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:

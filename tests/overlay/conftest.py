@@ -212,7 +212,10 @@ class House:
 
     async def overlay(self, redis_url: str | None = None, **settings: Any) -> Overlay:
         redis = open_redis(redis_url or self.redis_url, deadline_s=10.0)
-        chosen = replace(OverlaySettings(port=0, allowed_origins=(ORIGIN,), drain_s=0.2), **settings)
+        patient = OverlaySettings(
+            port=0, allowed_origins=(ORIGIN,), hello_s=60, admit_s=60, command_s=60, store_s=60, drain_s=0.2
+        )
+        chosen = replace(patient, **settings)
         overlay = Overlay(chosen, Doorman(), self.shop, redis, self.now_ms)
         self.running.append((overlay, redis))
         await overlay.start()

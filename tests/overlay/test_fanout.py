@@ -94,7 +94,8 @@ async def test_all_get_the_same_bytes(stage: Stage) -> None:
 async def test_the_first_event_goes_at_once_and_what_follows_is_gathered(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fanout_module, "TICK_MIN_S", 0.5)
+    monkeypatch.setattr(fanout_module, "TICK_MIN_S", 2.0)
+    monkeypatch.setattr(fanout_module, "TICK_MAX_S", 2.0)
     viewer = stage.join()
     stage.happen()
     for _ in range(5):

@@ -167,7 +167,7 @@ async def test_a_store_that_is_down_is_unavailable() -> None:
 
 async def test_a_store_that_hangs_is_unavailable_within_the_deadline(log: ShowLog, redis: Redis) -> None:
     await log.append(SHOW, "a", stock(1))
-    await redis.client_pause(400)
+    await redis.client_pause(600_000, all=False)  # all that may write, so that it can be ended
     with pytest.raises(LogUnavailable):
         await ShowLog(redis, deadline_s=0.05).append(SHOW, "b", stock(1))
     await redis.client_unpause()

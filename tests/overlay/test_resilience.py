@@ -314,7 +314,9 @@ async def test_a_session_revoked_unheard_is_closed_when_the_store_is_heard_again
     assert await ann.close_code() == 4403
 
 
-async def test_a_drain_sends_everybody_elsewhere_and_sees_purchases_through(house: Any, shop: Any) -> None:
+async def test_a_drain_sends_everybody_elsewhere_and_sees_purchases_through(
+    house: Any, shop: Any, eventually: Eventually
+) -> None:
     one, two = await house.overlay(), await house.overlay()
     ann, guest = await house.join(one, "ann"), await house.join(one)
     shop.pause = asyncio.Event()
@@ -322,7 +324,11 @@ async def test_a_drain_sends_everybody_elsewhere_and_sees_purchases_through(hous
     await ann.send(
         "buy", order_id=order_id, lines=[{"variant_id": "mug-blue", "quantity": 1, "unit_price_minor": 1200}]
     )
-    await guest.connection.ping()
+
+    async def tapped() -> bool:
+        return ("buy", order_id) in shop.calls
+
+    await eventually(tapped)
     draining = asyncio.create_task(one.drain())
     assert await guest.close_code() == 4509
     assert await ann.close_code() == 4509

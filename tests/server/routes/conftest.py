@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,6 +60,7 @@ class Web:
     provider_url: str
     log: ShowLog
     checkout: Checkout
+    addresses: Iterator[int] = field(default_factory=itertools.count)
 
     def rebuilt(self, *, settings: Settings | None = None, redis: Redis | None = None) -> Any:
         """The same application with other settings, or with another Redis."""
@@ -87,7 +89,7 @@ class Web:
 
     async def signed_in(self, *roles: str, name: str = "Ada Lovelace") -> httpx.AsyncClient:
         """A new person with these roles, signed in."""
-        browser = self.browser(f"198.51.100.{secrets.randbelow(250)}")
+        browser = self.browser(f"198.51.100.{next(self.addresses) % 250}")
         email = f"{secrets.token_hex(6)}@example.com"
         body = {"email": email, "password": PASSWORD, "display_name": name}
         answer = await browser.post("/api/auth/sign-up", json=body)

@@ -20,22 +20,22 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 async def test_two_processes_share_one_line(redis: Redis) -> None:
-    limit = RateLimit(per_s=10, burst=3, max_wait_s=0.45)
+    limit = RateLimit(per_s=0.01, burst=3, max_wait_s=450)
     one, other = SharedTurns(redis, "sk_a", limit), SharedTurns(redis, "sk_a", limit)
     waits = [await turns.take() for turns in (one, other) * 5]
     booked = [wait for wait in waits if wait is not None]
     assert booked[:3] == [0, 0, 0]
     assert booked == sorted(booked)
-    assert 0.3 <= booked[-1] <= 0.45
+    assert 300 <= booked[-1] <= 400
     assert waits[-1] is None  # the line is full: nothing was booked
     assert await SharedTurns(redis, "sk_b", limit).take() == 0  # another account has its own
 
 
 async def test_an_idle_line_has_its_burst_again_and_leaves_nothing_behind(redis: Redis) -> None:
-    turns = SharedTurns(redis, "sk_c", RateLimit(per_s=1000, burst=2, max_wait_s=0))
+    turns = SharedTurns(redis, "sk_c", RateLimit(per_s=0.1, burst=2, max_wait_s=0))
     assert await turns.take() == 0
     (key,) = [key async for key in redis.scan_iter("hawker:provider:*")]
-    assert 0 < await redis.pttl(key) <= 1100
+    assert 0 < await redis.pttl(key) <= 21_000
 
 
 async def test_without_the_store_each_goes_by_itself_and_slower(
