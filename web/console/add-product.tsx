@@ -13,10 +13,11 @@ import type { DeskStore } from '../ui/desk/store.ts';
 const TYPING_MS = 250;
 
 /** Finds a product of the catalogue and puts it at the end of the run-of-show. */
-export function AddProduct({ store, open, onClose }: { store: DeskStore; open: boolean; onClose: () => void }) {
+export function AddProduct({ store }: { store: DeskStore }) {
+  const open = store.kept('adding', false);
   return (
-    <Dialog open={open} onClose={onClose} title="Add a product" testid="add-dialog">
-      {open && <Finder store={store} />}
+    <Dialog open={open.value} onClose={() => (open.value = false)} title="Add a product" testid="add-dialog">
+      {open.value && <Finder store={store} />}
     </Dialog>
   );
 }

@@ -5,6 +5,7 @@ import { useMedia } from '../ui/desk/media-query.ts';
 import { Monitor } from '../ui/desk/monitor.tsx';
 import { NowShowing, RunOfShow } from '../ui/desk/run-of-show.tsx';
 import { SalesFloor } from '../ui/desk/sales-floor.tsx';
+import { SellDialog } from '../ui/desk/sell-dialog.tsx';
 import { Ticker, Totals } from '../ui/desk/sales.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { commentsOf, peopleOf } from '../ui/desk/talk.ts';
@@ -37,6 +38,8 @@ export function Page({ store }: { store: DeskStore }) {
         {layout === 'narrow' ? <Narrow store={store} /> : <Broad store={store} wide={wide} digits={shortcuts.on} />}
       </main>
       <OutcomeLine store={store} />
+      <AddProduct store={store} />
+      <SellDialog store={store} />
       <ShortcutsDialog open={help} onClose={() => setHelp(false)} on={shortcuts.on} onSwitch={shortcuts.turn} store={store} />
       <Toasts />
     </div>
@@ -77,8 +80,8 @@ function RunPanel({ store, digits }: { store: DeskStore; digits: boolean }) {
 }
 
 function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
-  const [arranging, setArranging] = useState(false);
-  const [adding, setAdding] = useState(false);
+  const arrange = store.kept('arranging', false);
+  const arranging = arrange.value;
   // The room's commands don't plan the show; the shop's API does, for those who may.
   const plans = store.show.value?.can.produce ?? false;
   const count = store.run.value.length;
@@ -91,11 +94,11 @@ function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
         {plans && (
           <>
             {count > 1 && (
-              <Button size="s" kind="quiet" icon={arranging ? 'check' : 'drag'} aria-pressed={arranging} onClick={() => setArranging(!arranging)} testid="arrange">
+              <Button size="s" kind="quiet" icon={arranging ? 'check' : 'drag'} aria-pressed={arranging} onClick={() => (arrange.value = !arranging)} testid="arrange">
                 {arranging ? 'Done' : 'Arrange'}
               </Button>
             )}
-            <Button size="s" icon="plus" aria-haspopup="dialog" onClick={() => setAdding(true)} testid="add-product">
+            <Button size="s" icon="plus" aria-haspopup="dialog" onClick={() => (store.kept('adding', false).value = true)} testid="add-product">
               Add
             </Button>
           </>
@@ -106,7 +109,6 @@ function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
         <SalesFloor store={store} />
         <RunOfShow store={store} edits digits={digits} arranging={arranging && plans} />
       </div>
-      {plans && <AddProduct store={store} open={adding} onClose={() => setAdding(false)} />}
     </>
   );
 }
@@ -114,8 +116,8 @@ function Run({ store, digits }: { store: DeskStore; digits: boolean }) {
 type TalkTab = 'comments' | 'people';
 
 function TalkTabs({ store }: { store: DeskStore }) {
-  const [tab, setTab] = useState<TalkTab>('comments');
-  return <Tabs label="Talk" tabs={talkTabs(store)} value={tab} onValue={setTab} />;
+  const tab = store.kept<TalkTab>('talk tab', 'comments');
+  return <Tabs label="Talk" tabs={talkTabs(store)} value={tab.value} onValue={(name) => (tab.value = name)} />;
 }
 
 function talkTabs(store: DeskStore): Tab<TalkTab>[] {
@@ -138,7 +140,7 @@ type NarrowTab = 'products' | TalkTab | 'picture';
 
 /** On a phone: one thing at a time, what is pinned always in sight. */
 function Narrow({ store }: { store: DeskStore }) {
-  const [tab, setTab] = useState<NarrowTab>('products');
+  const tab = store.kept<NarrowTab>('tab', 'products');
   const tabs: Tab<NarrowTab>[] = [
     { name: 'products', title: 'Products', panel: () => <Run store={store} digits={false} /> },
     ...talkTabs(store),
@@ -156,7 +158,7 @@ function Narrow({ store }: { store: DeskStore }) {
   ];
   return (
     <div class="panel">
-      <Tabs label="Console" tabs={tabs} value={tab} onValue={setTab} />
+      <Tabs label="Console" tabs={tabs} value={tab.value} onValue={(name) => (tab.value = name)} />
     </div>
   );
 }

@@ -16,7 +16,8 @@ interface KeyHint {
 export function Encoder({ store }: { store: DeskStore }) {
   const path = `/shows/${store.options.showId}/stream-key`;
   const [known, setKnown] = useState<KeyHint | null | undefined>(undefined);
-  const [key, setKey] = useState<string | null>(null);
+  const shown = store.kept<string | null>('stream key', null);
+  const key = shown.value;
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -33,7 +34,7 @@ export function Encoder({ store }: { store: DeskStore }) {
     setProblem(null);
     try {
       const made = await api.staff.post<{ key: string; hint: string }>(path);
-      setKey(made.key);
+      shown.value = made.key;
       setKnown({ hint: made.hint, created_at: new Date().toISOString() });
       setAsking(false);
     } catch (error) {

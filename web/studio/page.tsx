@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { Button } from '../ui/button.tsx';
 import { Comments, Composer } from '../ui/desk/comments.tsx';
 import { ClosedNote, DeskHead, ShowButtons } from '../ui/desk/head.tsx';
@@ -6,6 +6,7 @@ import { useMedia } from '../ui/desk/media-query.ts';
 import { Monitor } from '../ui/desk/monitor.tsx';
 import { NowShowing, RunOfShow } from '../ui/desk/run-of-show.tsx';
 import { SalesFloor } from '../ui/desk/sales-floor.tsx';
+import { SellDialog } from '../ui/desk/sell-dialog.tsx';
 import { Ticker, Totals } from '../ui/desk/sales.tsx';
 import type { DeskStore } from '../ui/desk/store.ts';
 import { toast, Toasts } from '../ui/status.tsx';
@@ -56,14 +57,15 @@ export function Page(studio: Studio) {
         </section>
         {wide ? <Beside {...studio} /> : <Tabbed {...studio} />}
       </main>
+      <SellDialog store={store} />
       <Toasts />
     </div>
   );
 }
 
 function Beside({ store }: Studio) {
-  const [tab, setTab] = useState<'products' | 'viewers' | 'encoder'>('products');
-  const tabs: Tab<typeof tab>[] = [
+  const tab = store.kept<'products' | 'viewers' | 'encoder'>('wide tab', 'products');
+  const tabs: Tab<typeof tab.value>[] = [
     { name: 'products', title: 'Products', panel: () => <Products store={store} /> },
     { name: 'viewers', title: 'What viewers see', panel: () => <ViewersSee store={store} /> },
     { name: 'encoder', title: 'Encoder', panel: () => <Encoder store={store} /> },
@@ -71,7 +73,7 @@ function Beside({ store }: Studio) {
   return (
     <>
       <section class="panel" aria-label="Products and more">
-        <Tabs label="Products and more" tabs={tabs} value={tab} onValue={setTab} />
+        <Tabs label="Products and more" tabs={tabs} value={tab.value} onValue={(name) => (tab.value = name)} />
       </section>
       <section class="panel" aria-labelledby="talk-title">
         <div class="panel-head">
@@ -85,8 +87,8 @@ function Beside({ store }: Studio) {
 }
 
 function Tabbed({ store }: Studio) {
-  const [tab, setTab] = useState<'comments' | 'products' | 'sales' | 'more'>('comments');
-  const tabs: Tab<typeof tab>[] = [
+  const tab = store.kept<'comments' | 'products' | 'sales' | 'more'>('tab', 'comments');
+  const tabs: Tab<typeof tab.value>[] = [
     {
       name: 'comments',
       title: 'Comments',
@@ -121,7 +123,7 @@ function Tabbed({ store }: Studio) {
   ];
   return (
     <section class="panel" aria-label="Talk, products and sales">
-      <Tabs label="Talk, products and sales" tabs={tabs} value={tab} onValue={setTab} />
+      <Tabs label="Talk, products and sales" tabs={tabs} value={tab.value} onValue={(name) => (tab.value = name)} />
     </section>
   );
 }
@@ -157,7 +159,8 @@ function SalesPanel({ store }: { store: DeskStore }) {
 
 /** Costs a download of its own picture, so it is asked for. */
 function ViewersSee({ store }: { store: DeskStore }) {
-  const [on, setOn] = useState(false);
+  const seen = store.kept('viewers see', false);
+  const on = seen.value;
   return (
     <div class="viewers-see">
       {on ? (
@@ -167,7 +170,7 @@ function ViewersSee({ store }: { store: DeskStore }) {
           <p class="muted small">The picture as it reaches viewers, a moment after you. It uses some of your download.</p>
         </div>
       )}
-      <Button size="s" icon={on ? 'eye_off' : 'eye'} aria-pressed={on} onClick={() => setOn(!on)} testid="viewers-see">
+      <Button size="s" icon={on ? 'eye_off' : 'eye'} aria-pressed={on} onClick={() => (seen.value = !on)} testid="viewers-see">
         {on ? 'Hide what viewers see' : 'Show what viewers see'}
       </Button>
       <a class="small" href={`/shows/${store.options.showId}`} target="_blank" rel="noopener">

@@ -189,7 +189,8 @@ function sideWithRoom(button: HTMLElement): 'down' | 'up' {
 
 /** Writing as oneself; a refusal stands under the field until the next try. */
 export function Composer({ store }: { store: DeskStore }) {
-  const [text, setText] = useState('');
+  const draft = store.kept('comment', '');
+  const text = draft.value;
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const input = useRef<HTMLInputElement>(null);
@@ -203,7 +204,7 @@ export function Composer({ store }: { store: DeskStore }) {
     setProblem(null);
     try {
       await store.send({ type: 'say', text: said, reply_to: null });
-      setText('');
+      draft.value = '';
     } catch (error) {
       setProblem(asProblem(error));
     } finally {
@@ -227,7 +228,7 @@ export function Composer({ store }: { store: DeskStore }) {
         enterkeyhint="send"
         aria-describedby="desk-comment-problem"
         data-testid="composer"
-        onInput={(event) => setText(event.currentTarget.value)}
+        onInput={(event) => (draft.value = event.currentTarget.value)}
       />
       <button type="submit" class="button primary m" aria-label="Send" aria-busy={busy} disabled={!text.trim()} data-testid="send">
         <Icon name="send" size={18} />

@@ -14,7 +14,8 @@ export function Monitor({ store }: { store: DeskStore }) {
   const video = useRef<HTMLVideoElement>(null);
   const player = useRef<WhepPlayer | null>(null);
   const [watch, setWatch] = useState<{ state: WatchState; problem: Problem | null }>({ state: 'connecting', problem: null });
-  const [muted, setMuted] = useState(true);
+  const sound = store.kept('sound', false);
+  const muted = !sound.value;
   const moving = useMoving(video);
   const ended = store.state.value === 'ended';
   const picture = store.picture.value;
@@ -58,7 +59,7 @@ export function Monitor({ store }: { store: DeskStore }) {
             label={muted ? 'Listen' : 'Mute'}
             kind="glass"
             aria-pressed={!muted}
-            onClick={() => setMuted(!muted)}
+            onClick={() => (sound.value = muted)}
           />
         </span>
       )}

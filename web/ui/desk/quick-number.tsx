@@ -1,6 +1,13 @@
+import type { Signal } from '@preact/signals';
 import { useEffect, useId, useState } from 'preact/hooks';
 import type { Problem } from '../../core/problem.ts';
 import { IconButton } from '../button.tsx';
+
+/** What was typed and not sent, and the value it was typed over. */
+export interface Draft {
+  text: string;
+  over: number;
+}
 
 /**
  * A number that is changed where it stands. Enter or ✓ sends it, Escape or ✕ puts back what is true; leaving the field
@@ -16,25 +23,25 @@ export function QuickNumber(props: {
   parse: (text: string) => number | null;
   wrong: string;
   send: (value: number) => Promise<Problem | null>;
+  draft: Signal<Draft | null>;
   prefix?: string;
   inputmode: 'numeric' | 'decimal';
   testid: string;
 }) {
   const { label, of, value, format, parse, wrong, send, prefix, inputmode, testid } = props;
   const id = useId();
-  const [draft, setDraft] = useState<string | null>(null);
-  const [begunAt, setBegunAt] = useState(value);
+  const draft = props.draft.value?.text ?? null;
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const dirty = draft !== null && draft !== format(value);
-  const overtaken = dirty && value !== begunAt;
+  const overtaken = dirty && value !== props.draft.value?.over;
   // What was typed came true, perhaps by somebody else: nothing is left to send.
   useEffect(() => {
-    if (draft !== null && draft === format(value)) setDraft(null);
+    if (draft !== null && draft === format(value)) props.draft.value = null;
   }, [value]);
 
   const revert = () => {
-    setDraft(null);
+    props.draft.value = null;
     setProblem(null);
   };
   const commit = async () => {
@@ -47,7 +54,7 @@ export function QuickNumber(props: {
     const refused = await send(number);
     setBusy(false);
     if (refused) setProblem([refused.message, refused.whatToDo].filter(Boolean).join(' '));
-    else setDraft(null);
+    else props.draft.value = null;
   };
 
   return (
@@ -73,8 +80,7 @@ export function QuickNumber(props: {
           data-value={value}
           onFocus={(event) => event.currentTarget.select()}
           onInput={(event) => {
-            if (draft === null) setBegunAt(value);
-            setDraft(event.currentTarget.value);
+            props.draft.value = { text: event.currentTarget.value, over: props.draft.value?.over ?? value };
           }}
           onKeyDown={(event) => {
             if (event.key === 'Enter') void commit();

@@ -8,7 +8,7 @@ import { Stock } from '../money.tsx';
 import { Picture } from '../picture.tsx';
 import { Badge, Empty, Skeleton } from '../status.tsx';
 import { QuickNumber } from './quick-number.tsx';
-import { SellDialog, waysOf } from './sell-dialog.tsx';
+import { waysOf } from './sell-dialog.tsx';
 import type { RunRow } from './run.ts';
 import type { DeskStore } from './store.ts';
 
@@ -51,8 +51,8 @@ export interface RunProps {
 export function RunOfShow({ store, edits = false, digits = false, arranging = false }: RunProps) {
   const [dragged, setDragged] = useState<number | null>(null);
   const [over, setOver] = useState<number | null>(null);
-  const [selling, sell] = useState<string | null>(null);
-  const [words, setWords] = useState('');
+  const found = store.kept('find in run', '');
+  const words = found.value;
   if (!store.show.value) return <Skeleton height="4.5rem" lines={4} />;
   const rows = store.run.value;
   const editing = edits && (store.may('set_price') || store.may('set_stock'));
@@ -72,7 +72,7 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
     {rows.length >= MANY && !arranging && (
       <label class="run-find">
         <span class="visually-hidden">Find a product of the show</span>
-        <input class="input" type="search" placeholder="Find a product" value={words} maxLength={100} onInput={(event) => setWords(event.currentTarget.value)} data-testid="find-in-run" />
+        <input class="input" type="search" placeholder="Find a product" value={words} maxLength={100} onInput={(event) => (found.value = event.currentTarget.value)} data-testid="find-in-run" />
       </label>
     )}
     {words && !arranging && !rows.some((row) => finds(row, words)) && <p class="quiet-empty">None of them is called that.</p>}
@@ -101,11 +101,10 @@ export function RunOfShow({ store, edits = false, digits = false, arranging = fa
           }}
           onDragEnd={() => setDragged(null)}
         >
-          <Row row={row} index={index} last={index === rows.length - 1} quiet={!edits} edits={editing} digits={digits && store.may('pin')} onSell={() => sell(row.card.product_id)} {...{ store, arranging }} />
+          <Row row={row} index={index} last={index === rows.length - 1} quiet={!edits} edits={editing} digits={digits && store.may('pin')} onSell={() => (store.selling.value = row.card.product_id)} {...{ store, arranging }} />
         </li>
       ))}
     </ol>
-    <SellDialog store={store} row={rows.find(({ card }) => card.product_id === selling) ?? null} onClose={() => sell(null)} />
     </>
   );
 }
@@ -208,6 +207,7 @@ function Variant(props: { variant: VariantCard; row: RunRow; store: DeskStore; e
           send={(price_minor) =>
             store.command(`price:${variant_id}`, { type: 'set_price', variant_id, price_minor }, `${of}: now ${money(price_minor, currency)}.`)
           }
+          draft={store.kept(`price ${variant_id}`, null)}
           testid={`price-${variant_id}`}
         />
       ) : (
@@ -225,6 +225,7 @@ function Variant(props: { variant: VariantCard; row: RunRow; store: DeskStore; e
           send={(available) =>
             store.command(`stock:${variant_id}`, { type: 'set_stock', variant_id, available }, `${of}: ${available} in stock.`)
           }
+          draft={store.kept(`stock ${variant_id}`, null)}
           testid={`stock-${variant_id}`}
         />
       ) : (

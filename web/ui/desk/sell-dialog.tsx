@@ -21,10 +21,12 @@ const WAYS: { kind: Kind; needs: AnyCommand['type']; label: string }[] = [
 /** The ways this person may sell. */
 export const waysOf = (store: DeskStore) => WAYS.filter(({ needs }) => store.may(needs));
 
-/** A flash price, a drop or an auction of a product in the run-of-show. */
-export function SellDialog({ store, row, onClose }: { store: DeskStore; row: RunRow | null; onClose: () => void }) {
+/** A flash price, a drop or an auction of a product in the run-of-show. Stands beside every layout, so that none takes it along. */
+export function SellDialog({ store }: { store: DeskStore }) {
+  const row = store.run.value.find(({ card }) => card.product_id === store.selling.value);
+  const onClose = () => (store.selling.value = null);
   return (
-    <Dialog open={row !== null} onClose={onClose} title={row?.card.title ?? ''} testid="sell-dialog">
+    <Dialog open={!!row} onClose={onClose} title={row?.card.title ?? ''} testid="sell-dialog">
       {row && <Ways key={row.card.product_id} store={store} row={row} onDone={onClose} />}
     </Dialog>
   );

@@ -1,6 +1,6 @@
 /** What the studio and the console are made of: one show, its room, what it sells, and what staff do to it. */
 
-import { batch, computed, signal } from '@preact/signals';
+import { batch, computed, signal, type Signal } from '@preact/signals';
 import { api } from '../../core/api.ts';
 import { asProblem, Problem } from '../../core/problem.ts';
 import {
@@ -68,8 +68,11 @@ export class DeskStore {
   /** Actions under way, by a key of their own. */
   readonly busy = signal<ReadonlySet<string>>(new Set());
   readonly selected = signal<string | null>(null);
+  /** The product whose ways to sell are open. */
+  readonly selling = signal<string | null>(null);
   connection: RoomConnection | null = null;
 
+  readonly #kept = new Map<string, Signal<unknown>>();
   readonly #seen = signal<ReadonlySet<string>>(new Set());
   #saleTimer: ReturnType<typeof setTimeout> | null = null;
   #refreshTimer: ReturnType<typeof setInterval> | null = null;
@@ -107,6 +110,13 @@ export class DeskStore {
   readonly sales = computed(() => this.room.value.feed.filter((row) => row.kind === 'purchase').reverse());
 
   constructor(readonly options: DeskOptions) {}
+
+  /** What somebody chose or typed, by name: a turned tablet is laid out anew, and this outlives the part that shows it. */
+  kept<Value>(name: string, initial: Value): Signal<Value> {
+    let found = this.#kept.get(name);
+    if (!found) this.#kept.set(name, (found = signal<unknown>(initial)));
+    return found as Signal<Value>;
+  }
 
   /** By the room's word; until it is heard, by what the page was told, so that the controls hold their places. */
   may(type: AnyCommand['type']): boolean {
