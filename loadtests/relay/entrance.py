@@ -7,7 +7,7 @@ from typing import Protocol
 
 import aiohttp
 
-from loadtests.relay.peers import janus
+from loadtests.relay.peers import janus, livekit
 from loadtests.relay.signalling import OFFERED, Answer, Ice, delete, offer, post, read_answer
 
 
@@ -43,4 +43,6 @@ class Whip:
 def entrance(url: str, token: str) -> Entrance:
     if url.startswith(janus.SCHEME):
         return janus.Room(url)
+    if url.startswith(livekit.SCHEME):
+        return livekit.Room(url)
     return Whip(url, token)

@@ -80,12 +80,12 @@ def offer(ice: Ice, fingerprint: str, direction: str, ssrcs: dict[str, int]) -> 
         f"a=rtpmap:{VIDEO_RTX} rtx/90000",
         f"a=fmtp:{VIDEO_RTX} apt={VIDEO}",
     ]
-    lines = session + audio + _source(ssrcs.get("audio")) + video + _source(ssrcs.get("video"))
+    lines = session + audio + _source("audio", ssrcs) + video + _source("video", ssrcs)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _source(ssrc: int | None) -> list[str]:
-    return [] if ssrc is None else ["a=msid:load load", f"a=ssrc:{ssrc} cname:load"]
+def _source(kind: str, ssrcs: dict[str, int]) -> list[str]:
+    return [f"a=msid:load {kind}", f"a=ssrc:{ssrcs[kind]} cname:load"] if kind in ssrcs else []
 
 
 _ANSWERED = ("mid", "rtpmap", "fmtp", "rtcp-fb")
@@ -158,10 +158,12 @@ def _udp_candidate(value: str) -> list[tuple[str, int]]:
     return [(parts[4], int(parts[5]))] if wanted else []
 
 
-async def post(http: aiohttp.ClientSession, url: str, token: str, sdp: str) -> tuple[str, str]:
+async def post(
+    http: aiohttp.ClientSession, url: str, token: str, sdp: str, more: dict[str, str] | None = None
+) -> tuple[str, str]:
     """The answer and the session's URL. RefusedError when it isn't 201. A 307 is followed."""
     timeout = aiohttp.ClientTimeout(total=POST_S)
-    headers = {"content-type": SDP} | _bearer(token)
+    headers = {"content-type": SDP} | _bearer(token) | (more or {})
     async with http.post(url, data=sdp.encode(), headers=headers, timeout=timeout) as response:
         text = await response.text()
         if response.status != 201:

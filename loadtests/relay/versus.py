@@ -31,13 +31,13 @@ import aiohttp
 
 from loadtests.relay.crowd import SETTLE_S, publishing, wait_for_picture
 from loadtests.relay.node import running_node
-from loadtests.relay.peers import janus, mediamtx
+from loadtests.relay.peers import janus, livekit, mediamtx
 from loadtests.relay.peers.relay import Kind, Relay
 from loadtests.relay.publisher import AUDIO_EVERY_S
 from loadtests.relay.stream import Shape
 from loadtests.relay.viewers import Crowd
 
-KINDS: dict[str, Kind] = {"mediamtx": mediamtx, "janus": janus}
+KINDS: dict[str, Kind] = {"mediamtx": mediamtx, "janus": janus, "livekit": livekit}
 _COUNTS = ("lost", "overflowed", "frames_missing", "failed", "no_picture")
 """Added over the rounds; of everything else it is the median."""
 _KEPT = ("delta_p95_ms", "all_p99_ms", "first_picture_p50_ms", "viewers", *_COUNTS)

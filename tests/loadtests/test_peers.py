@@ -1,9 +1,16 @@
 """What the peers of the comparison say, read and answered; none of them runs here."""
 
+import base64
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from aiortc.sdp import SessionDescription
 
-from loadtests.relay.peers import janus
+from loadtests.relay.peers import janus, livekit
+from loadtests.relay.peers.relay import listening
 from loadtests.relay.signalling import Ice, RefusedError, answer, offer, read_answer
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -40,3 +47,27 @@ def test_a_janus_answers_in_an_event() -> None:
     assert janus.sdp_of({"janus": "event", "jsep": {"type": "offer", "sdp": "v=0"}}) == "v=0"
     with pytest.raises(RefusedError, match="No such feed"):
         janus.sdp_of({"janus": "event", "plugindata": {"data": data}})
+
+
+def test_a_token_says_who_may_do_what() -> None:
+    def read(segment: str) -> bytes:
+        return base64.urlsafe_b64decode(segment + "==")
+
+    signed, _, signature = livekit.token("viewer", {"canPublish": False}).rpartition(".")
+    secret = livekit._SECRET.encode()
+    assert read(signature) == hmac.digest(secret, signed.encode(), "sha256")
+    head, claims = (json.loads(read(part)) for part in signed.split("."))
+    assert head["alg"] == "HS256"
+    assert claims["sub"] == "viewer"
+    assert claims["video"] == {"room": "show", "roomJoin": True, "canPublish": False}
+
+
+def test_a_peer_that_does_not_start_is_named(tmp_path: Path, free_ports: Callable[[int], int]) -> None:
+    program = tmp_path / "sfu"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    with (
+        pytest.raises(RuntimeError, match="does not listen"),
+        listening(lambda _: [str(program)], free_ports(1)),
+    ):
+        pass

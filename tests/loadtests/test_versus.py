@@ -2,12 +2,9 @@
 
 import argparse
 import os
-from pathlib import Path
 
-import pytest
-
-from loadtests.relay.peers import mediamtx
-from loadtests.relay.versus import on_cores, one_round, our_node, over_rounds
+from loadtests.relay.stream import Shape
+from loadtests.relay.versus import on_cores, one_round, our_node, over_rounds, packets_each_s
 
 
 def test_a_round_has_its_figures() -> None:
@@ -30,9 +27,6 @@ def test_rounds_become_their_median_and_faults_are_added() -> None:
     assert over_rounds(rounds) == {"cpu_us_per_packet": 3.0, "lost": 5}
 
 
-def test_a_peer_that_does_not_start_is_named(tmp_path: Path) -> None:
-    program = tmp_path / "mediamtx"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(0o755)
-    with pytest.raises(RuntimeError, match="does not listen"), mediamtx.running(program):
-        pass
+def test_what_the_host_sends_each_second_is_known() -> None:
+    """A keyframe of 50 packets and one of parameter sets, 59 frames of the rest, 50 packets of sound."""
+    assert packets_each_s(Shape()) == (530 + 1) / 2 + 50
