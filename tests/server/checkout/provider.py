@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ class Intent:
     customer: str
     metadata: dict[str, str]
     refunded: int = 0
+    created: float = field(default_factory=time.time)
 
 
 @dataclass
@@ -136,7 +138,7 @@ class ScriptedProvider:
             payment_method=None,
             order_id=i.order_id,
             metadata=i.metadata,
-            created=0,
+            created=int(i.created),
             capture_before=None,
             failure_code=failed,
             decline_code="insufficient_funds" if failed else None,
@@ -154,8 +156,8 @@ class ScriptedProvider:
     async def list_for_customer(
         self, customer: str, created_after: float, at_most: int = 1_000
     ) -> PaymentViews:
-        found = [self._view(i) for i in reversed(self.intents.values()) if i.customer == customer]
-        return PaymentViews(tuple(found), True)
+        theirs = [i for i in reversed(self.intents.values()) if i.customer == customer]
+        return PaymentViews(tuple(self._view(i) for i in theirs if i.created >= created_after), True)
 
     async def refund(
         self,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from server.checkout.charge import Charger
 from server.jobs.refunds import Refunds
 from server.payments.outcomes import ProviderUnavailable
 from server.shop.changes import MOST_PROVIDER_ERRORS
@@ -75,6 +77,16 @@ async def test_a_charge_that_was_made_is_found(world: World, card: str, state: s
     assert await world.state(wish.order_id) == state
     assert len(world.provider.intents) == len(await attempts(world)) == 1
     await world.assert_books_balance()
+
+
+@pytest.mark.parametrize("ahead_s", [-10_000, 10_000])
+async def test_a_charge_that_was_made_is_found_by_a_wrong_clock(world: World, ahead_s: float) -> None:
+    world.provider.fail_after = 1
+    wish = await buy(world)
+    parts = (world.orders, world.payments, world.provider, world.settler)
+    await Charger(*parts, wall_clock=lambda: time.time() + ahead_s).charge(wish.order_id, 1)
+    assert await world.state(wish.order_id) == "paid"
+    assert len(world.provider.intents) == 1
 
 
 async def test_a_provider_that_only_fails_declines_in_the_end(world: World) -> None:
