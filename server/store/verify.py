@@ -42,7 +42,7 @@ SELECT number, last_id, ids, marks, previous, sha256 FROM ledger_blocks WHERE le
 """
 
 _ROWS = """
-SELECT coalesce(string_agg(line, E'\\n' ORDER BY id), '') FROM (
+SELECT coalesce(array_agg(line ORDER BY id), '{{}}') FROM (
   SELECT id, {line} AS line FROM {ledger} WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) r
 """
 
@@ -130,13 +130,10 @@ async def _chain(connection: Connection, ledger: str, report: Report, wanted: di
         block = Block(row["number"], row["ids"], row["marks"], row["previous"], row["sha256"])
         number += 1
         lines = await _lines(connection, ledger, last_id, row["last_id"], len(block.ids) + 1)
-        found = fault(ledger, block, number, previous, lines) or _head_fault(ledger, block, wanted)
+        found = _misshapen(ledger, block, row["last_id"]) or fault(ledger, block, number, previous, lines)
+        found = found or _head_fault(ledger, block, wanted)
         if found:
             return found
-        if row["last_id"] != block.ids[-1]:
-            return Fault(
-                "ledger_blocks", f"{ledger}:{number}", f"last_id {block.ids[-1]}", str(row["last_id"])
-            )
         last_id, previous = row["last_id"], block.sha256
         report.rows += len(lines)
     if wanted and max(wanted) > number:
@@ -146,6 +143,13 @@ async def _chain(connection: Connection, ledger: str, report: Report, wanted: di
     report.unsealed[ledger] = tail
     report.rows += tail
     return None
+
+
+def _misshapen(ledger: str, block: Block, last_id: int) -> Fault | None:
+    if block.ids and all(block.ids) and block.ids[-1] == last_id:
+        return None
+    expected, found = "rows, the last of them last_id", f"{list(block.ids[-3:])}, last_id {last_id}"
+    return Fault("ledger_blocks", f"{ledger}:{block.number}", expected, found)
 
 
 def _head_fault(ledger: str, block: Block, wanted: Mapping[int, str]) -> Fault | None:
@@ -159,5 +163,5 @@ def _head_fault(ledger: str, block: Block, wanted: Mapping[int, str]) -> Fault |
 
 async def _lines(connection: Connection, ledger: str, after: int, until: int, most: int) -> list[str]:
     query = _ROWS.format(line=LINES[ledger], ledger=ledger)
-    text: str = await connection.fetchval(query, after, until, most)
-    return text.split("\n") if text else []
+    found: list[str] = await connection.fetchval(query, after, until, most)
+    return found
