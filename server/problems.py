@@ -146,6 +146,12 @@ KINDS: Mapping[str, ProblemKind] = {
     "currency_in_use": ProblemKind(
         409, "Orders exist in the shop's currency", "The currency stays as it is once something was sold."
     ),
+    "currency_not_taken": ProblemKind(
+        422, "Stripe does not take this currency", "Choose one of `currencies` of the shop's settings."
+    ),
+    "amount_not_chargeable": ProblemKind(
+        422, "The currency has no such small amounts", "Round the amounts named."
+    ),
     # buying
     "no_such_order": ProblemKind(404, "There is no such order", _RELOAD),
     "not_open_yet": ProblemKind(409, "This has not opened yet", "Tap again after `retry_after_s`."),

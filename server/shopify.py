@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from html.parser import HTMLParser
 
-from server.currency import decimals
+from server.currency import decimals, step_minor
 
 MOST_ROWS = 20_000
 _MOST_MINOR = 99_999_999
@@ -238,7 +238,7 @@ def minor(text: str, currency: str) -> int:
         raise _Faulty("bad_price", f"'{text[:40]}' is no price such as 12.50.") from None
     if not amount.is_finite() or amount < 0 or amount > _MOST_MINOR:
         raise _Faulty("bad_price", f"'{text[:40]}' is out of range.")
-    if amount != amount.to_integral_value():
+    if amount % step_minor(currency):
         raise _Faulty("bad_price", f"'{text[:40]}' has more decimals than {currency} has.")
     return int(amount)
 

@@ -9,7 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from server.currency import step_minor
 from server.media import Picture
+from server.problems import Problem
 from server.store import catalogue
 from server.store.people import Person
 from server.store.shows import Show as ShowRow
@@ -26,6 +28,16 @@ Token = Annotated[str, Meta(min_length=1, max_length=200)]
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")]
 AmountMinor = Annotated[int, Meta(ge=0, le=99_999_999)]
+
+
+def check_chargeable(currency: str, **amounts_minor: Any) -> None:
+    """Raises Problem `amount_not_chargeable` where Stripe would refuse the charge; None is fine."""
+    step = step_minor(currency)
+    wrong = {name: f"A multiple of {step}." for name, minor in amounts_minor.items() if (minor or 0) % step}
+    if wrong:
+        raise Problem("amount_not_chargeable", fields=wrong)
+
+
 Quantity = Annotated[int, Meta(ge=1, le=99)]
 Search = Annotated[str, Meta(max_length=100)]
 

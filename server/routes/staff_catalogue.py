@@ -28,6 +28,7 @@ from server.routes.schemas import (
     Text,
     Variant,
     View,
+    check_chargeable,
     given,
     product_view,
     variant_view,
@@ -128,6 +129,8 @@ async def one_product(call: Call) -> StaffProduct:
 
 async def add_product(call: Call, body: NewProduct) -> StaffProduct:
     shop = await the_shop(call)
+    for variant in body.variants:
+        check_chargeable(shop.currency, price_minor=variant.price_minor)
     async with transaction(call.deps.pool) as db:
         handle = body.handle or await store.free_handle(db, shop.id, handle_of(body.title))
         fields = {**given(body), "handle": handle, "title": body.title.strip()}
@@ -150,6 +153,7 @@ async def change_product(call: Call, body: ChangeProduct) -> StaffProduct:
 
 async def add_variant(call: Call, body: NewVariant) -> Variant:
     product_id, shop = call.path("id"), await the_shop(call)
+    check_chargeable(shop.currency, price_minor=body.price_minor)
     async with transaction(call.deps.pool) as db:
         await require_product(db, shop.id, product_id)
         await db.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id)
@@ -167,6 +171,7 @@ async def change_variant(call: Call, body: ChangeVariant) -> Variant:
     price_minor = changes.pop("price_minor", None)
     if price_minor is not None and not may(call.person.roles, Action.CHANGE_PRICES):
         raise Problem("not_allowed")
+    check_chargeable(shop.currency, price_minor=price_minor)
     await _variant(call, shop.id, variant_id)
     async with transaction(call.deps.pool) as db:
         await store.change_variant(db, variant_id, changes)
@@ -243,7 +248,7 @@ OPERATIONS = (
         "Add a product, with its variants if they are known",
         EDIT,
         status=201,
-        errors=("handle_taken", "no_shop"),
+        errors=("handle_taken", "amount_not_chargeable", "no_shop"),
     ),
     Operation(
         "POST",
@@ -277,7 +282,7 @@ OPERATIONS = (
         "Add a variant",
         EDIT,
         status=201,
-        errors=("no_such_product", "too_many", "no_shop"),
+        errors=("no_such_product", "too_many", "amount_not_chargeable", "no_shop"),
     ),
     Operation(
         "PATCH",
@@ -285,7 +290,7 @@ OPERATIONS = (
         change_variant,
         "Change a variant; a new price is told to the rooms",
         EDIT,
-        errors=("no_such_variant", "no_shop"),
+        errors=("no_such_variant", "amount_not_chargeable", "no_shop"),
     ),
     Operation(
         "PUT",

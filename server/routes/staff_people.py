@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from server.auth.accounts import normal_email
 from server.auth.roles import Action, Role
+from server.currency import TAKEN
 from server.problems import Problem
 from server.routes.about import ShopView, shop_view, the_shop
 from server.routes.operation import SIGNED_IN, Call, Operation, staff
@@ -24,6 +25,7 @@ from server.routes.schemas import (
     Search,
     Token,
     View,
+    check_chargeable,
     given,
     me,
 )
@@ -112,7 +114,10 @@ class Audit(View, frozen=True):
 
 
 class StaffShopView(ShopView, frozen=True):
+    """`currencies` are those that can be chosen."""
+
     contact_email: str
+    currencies: tuple[str, ...]
 
 
 async def members(call: Call) -> Members:
@@ -178,8 +183,13 @@ async def shop_settings(call: Call) -> StaffShopView:
 async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
     shop = await the_shop(call)
     changes = given(body)
+    currency = changes.get("currency", shop.currency)
+    if currency != shop.currency and currency not in TAKEN:
+        raise Problem("currency_not_taken", fields={"currency": f"{currency} can't be charged."})
+    shipping = changes.get("flat_shipping_minor", shop.flat_shipping_minor)
+    check_chargeable(currency, flat_shipping_minor=shipping)
     async with transaction(call.deps.pool) as db:
-        if changes.get("currency", shop.currency) != shop.currency and await store.has_orders(db, shop.id):
+        if currency != shop.currency and await store.has_orders(db, shop.id):
             raise Problem("currency_in_use", fields={"currency": f"Orders exist in {shop.currency}."})
         await store.change_shop(db, shop.id, changes)
         await audit(db, shop.id, call.person.user_id, "edit_shop", shop.id, changes)
@@ -187,7 +197,9 @@ async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
 
 
 def _staff_shop(shop: store.Shop) -> StaffShopView:
-    return StaffShopView(**asdict(shop_view(shop)), contact_email=shop.contact_email)
+    return StaffShopView(
+        **asdict(shop_view(shop)), contact_email=shop.contact_email, currencies=tuple(sorted(TAKEN))
+    )
 
 
 async def audit_trail(call: Call, query: AuditQuery) -> Audit:
@@ -266,7 +278,7 @@ OPERATIONS = (
         change_shop,
         "Change the shop's settings",
         staff(Action.EDIT_SHOP),
-        errors=("currency_in_use", "no_shop"),
+        errors=("currency_in_use", "currency_not_taken", "amount_not_chargeable", "no_shop"),
     ),
     Operation(
         "GET",

@@ -9,8 +9,8 @@ from server.shopify import NotACsv, minor, parse, plain_text
 HEAD = "Handle,Title,Variant Price,Variant Inventory Qty,Option1 Value,Published,Status\n"
 
 
-def faults(rows: str) -> list[tuple[int, str]]:
-    return [(fault.line, fault.code) for fault in parse((HEAD + rows).encode(), "EUR").faults]
+def faults(rows: str, currency: str = "EUR") -> list[tuple[int, str]]:
+    return [(fault.line, fault.code) for fault in parse((HEAD + rows).encode(), currency).faults]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_excels_byte_order_mark_is_no_column() -> None:
 def test_money_follows_the_currency() -> None:
     assert minor("12.5", "EUR") == 1250
     assert minor("1250", "JPY") == 1250
-    assert minor("1.234", "KWD") == 1234
+    assert minor("1.230", "KWD") == 1230
+    assert minor("500", "ISK") == 50_000
+    assert faults("cup,Cup,1.234,1,,,\n", "KWD") == faults("cup,Cup,5.50,1,,,\n", "ISK") == [(2, "bad_price")]
 
 
 def test_missing_columns_are_named() -> None:

@@ -1,38 +1,54 @@
 /** Money and time for people, by Intl. */
 
-const moneyFormats = new Map<string, { format: Intl.NumberFormat; digits: number }>();
+// As the shop charges them, see server/currency.py: browsers take a forint for the smallest amount, and are a hundred times off.
+export const NO_DECIMALS: ReadonlySet<string> = new Set('BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF'.split(' '));
+export const THREE_DECIMALS: ReadonlySet<string> = new Set('BHD JOD KWD OMR TND'.split(' '));
+export const WHOLE: ReadonlySet<string> = new Set('ISK UGX'.split(' '));
 
-function moneyFormat(currency: string, locale: string | undefined) {
+const decimals = (currency: string): number => (NO_DECIMALS.has(currency) ? 0 : THREE_DECIMALS.has(currency) ? 3 : 2);
+/** How many of them somebody may use: the third is always 0. */
+const usable = (currency: string): number => (WHOLE.has(currency) ? 0 : Math.min(2, decimals(currency)));
+
+const moneyFormats = new Map<string, Intl.NumberFormat>();
+
+function moneyFormat(currency: string, locale: string | undefined): Intl.NumberFormat {
   const key = `${locale ?? ''} ${currency}`;
   let known = moneyFormats.get(key);
   if (!known) {
-    const format = new Intl.NumberFormat(locale, { style: 'currency', currency });
-    known = { format, digits: format.resolvedOptions().maximumFractionDigits ?? 2 };
+    const digits = decimals(currency);
+    const usual = new Intl.NumberFormat(locale, { style: 'currency', currency }).resolvedOptions().maximumFractionDigits;
+    known = new Intl.NumberFormat(locale, {
+      style: 'currency',
+      currency,
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      trailingZeroDisplay: usual === 0 ? 'stripIfInteger' : 'auto',
+    });
     moneyFormats.set(key, known);
   }
   return known;
 }
 
-/** 1999 USD → "$19.99"; 1999 JPY → "¥1,999". */
+/** 1999 USD → "$19.99"; 1999 JPY → "¥1,999"; 199900 HUF → "HUF 1,999". */
 export function money(amountMinor: number, currency: string, locale?: string): string {
-  const { format, digits } = moneyFormat(currency, locale);
-  return format.format(amountMinor / 10 ** digits);
+  return moneyFormat(currency, locale).format(amountMinor / 10 ** decimals(currency));
 }
 
 /** "19.9" in USD → 1990; null where it is no amount. Accepts a comma for the decimal point. */
 export function parseMoney(text: string, currency: string): number | null {
-  const { digits } = moneyFormat(currency, undefined);
+  const digits = decimals(currency);
   const cleaned = text.trim().replace(',', '.');
   if (!/^\d{1,7}(\.\d*)?$/.test(cleaned)) return null;
-  const [whole, fraction = ''] = cleaned.split('.') as [string, string?];
-  if (fraction.length > digits) return null;
+  const [whole, written = ''] = cleaned.split('.') as [string, string?];
+  const fraction = written.replace(/0+$/, '');
+  if (fraction.length > usable(currency)) return null;
   return Number(whole) * 10 ** digits + Number(fraction.padEnd(digits, '0') || 0);
 }
 
 /** 1990 in USD → "19.90", as an input field wants it. */
 export function moneyInput(amountMinor: number, currency: string): string {
-  const { digits } = moneyFormat(currency, undefined);
-  return (amountMinor / 10 ** digits).toFixed(digits);
+  const digits = decimals(currency);
+  return (amountMinor / 10 ** digits).toFixed(WHOLE.has(currency) ? 0 : digits);
 }
 
 export function dateTime(iso: string, locale?: string): string {

@@ -119,6 +119,31 @@ async def test_the_shop_is_changed(web: Web) -> None:
     assert list(wrong.json()["fields"]) == ["tax_rate_bp"]
 
 
+async def test_only_what_can_be_charged_is_a_currency_or_a_price(web: Web) -> None:
+    owner = await web.signed_in("owner")
+    shop = "/api/staff/shop"
+    assert (await owner.patch(shop, json={"currency": "XXX"})).json()["code"] == "currency_not_taken"
+    refused = await owner.patch(shop, json={"currency": "KWD", "flat_shipping_minor": 1235})
+    assert refused.json()["code"] == "amount_not_chargeable"
+    taken = (await owner.patch(shop, json={"currency": "KWD", "flat_shipping_minor": 1230})).json()
+    assert taken["currency"] == "KWD"
+    assert "KWD" in taken["currencies"]
+    wish = {"title": "Cup", "variants": [{"price_minor": 4999}]}
+    answer = (await owner.post("/api/staff/products", json=wish)).json()
+    assert (answer["code"], answer["fields"]) == (
+        "amount_not_chargeable",
+        {"price_minor": "A multiple of 10."},
+    )
+    wish["variants"] = [{"price_minor": 4990}]
+    made = (await owner.post("/api/staff/products", json=wish)).json()
+    for method, path in (
+        ("PATCH", f"/api/staff/variants/{made['variants'][0]['id']}"),
+        ("POST", f"/api/staff/products/{made['id']}/variants"),
+    ):
+        refused = await owner.request(method, path, json={"price_minor": 1})
+        assert refused.json()["code"] == "amount_not_chargeable"
+
+
 async def test_people_are_found(web: Web) -> None:
     producer = await web.signed_in("producer", name="Findable Fiona")
     found = (await producer.get("/api/staff/people?q=findable")).json()["people"]

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { moneyInput, parseMoney } from '../../core/format.ts';
+import { money, moneyInput, parseMoney } from '../../core/format.ts';
 import { Problem } from '../../core/problem.ts';
 import { Button } from '../../ui/button.tsx';
 import { Field, Select } from '../../ui/field.tsx';
@@ -59,7 +59,7 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
           <Field label="E-mail for buyers" name="contact_email" type="email" value={contact} onValue={setContact} hint="Where answers to order mails go." problem={fault('contact_email')} />
           <div class="pair">
             <Select label="Country" name="country" value={country} onValue={setCountry} options={countriesWith(country)} problem={fault('country')} testid="shop-country" />
-            <Select label="Currency" name="currency" value={currency} onValue={setCurrency} options={currenciesWith(currency)} hint="Fixed once there are orders." problem={fault('currency')} testid="shop-currency" />
+            <Select label="Currency" name="currency" value={currency} onValue={setCurrency} options={currenciesWith(shop.currencies, currency)} hint={currencyHint(shop.currency, currency)} problem={fault('currency')} testid="shop-currency" />
           </div>
         </div>
       </Panel>
@@ -80,9 +80,12 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
   );
 }
 
-/** Every currency the browser knows by name. */
-function currenciesWith(chosen: string): { value: string; label: string }[] {
+function currencyHint(before: string, chosen: string): string {
+  if (before === chosen) return 'Fixed once there are orders.';
+  return `Prices keep their figures: ${money(1990, before)} becomes ${money(1990, chosen)}. Go through them before you sell.`;
+}
+
+function currenciesWith(codes: readonly string[], chosen: string): { value: string; label: string }[] {
   const names = new Intl.DisplayNames(undefined, { type: 'currency' });
-  const codes = new Set([...Intl.supportedValuesOf('currency'), chosen]);
-  return [...codes].sort().map((value) => ({ value, label: `${value}: ${names.of(value)}` }));
+  return [...new Set([...codes, chosen])].sort().map((value) => ({ value, label: `${value}: ${names.of(value)}` }));
 }

@@ -127,6 +127,7 @@ export interface ShopSettings {
   tax_rate_bp: number;
   flat_shipping_minor: number;
   contact_email: string;
+  currencies: string[];
 }
 
 export interface AuditEntry {

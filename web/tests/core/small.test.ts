@@ -43,13 +43,23 @@ describe('money', () => {
   it('knows each currency’s minor unit', () => {
     expect(money(1999, 'USD', 'en-US')).toBe('$19.99');
     expect(money(1999, 'JPY', 'en-US')).toBe('¥1,999');
-    expect(money(1999, 'KWD', 'en-US').replace(/\s/g, ' ')).toBe('KWD 1.999');
+    expect(money(1990, 'KWD', 'en-US').replace(/\s/g, ' ')).toBe('KWD 1.990');
+  });
+  it('counts as the shop charges, where browsers would be a hundred times off', () => {
+    const plain = (minor: number, currency: string) => money(minor, currency, 'en-US').replace(/\s/g, ' ');
+    expect([plain(199_900, 'HUF'), plain(199_950, 'HUF'), plain(50_000, 'ISK'), plain(1999, 'MGA')]).toEqual(['HUF 1,999', 'HUF 1,999.50', 'ISK 500', 'MGA 1,999']);
+    expect([moneyInput(50_000, 'ISK'), moneyInput(1990, 'KWD'), moneyInput(199_900, 'HUF')]).toEqual(['500', '1.990', '1999.00']);
   });
   it.each([
     ['19.9', 'USD', 1990],
     ['19,90', 'EUR', 1990],
     ['0', 'EUR', 0],
-    ['12.345', 'KWD', 12_345],
+    ['12.34', 'KWD', 12_340],
+    ['12.340', 'KWD', 12_340],
+    ['12.345', 'KWD', null],
+    ['500', 'ISK', 50_000],
+    ['500.5', 'ISK', null],
+    ['1999', 'HUF', 199_900],
     ['7', 'JPY', 7],
     ['7.5', 'JPY', null],
     ['1.999', 'USD', null],
