@@ -98,7 +98,7 @@ def wait_for_picture(whep: str) -> None:
     """One viewer, until it has a picture: then the publisher is on air."""
 
     async def look() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 crowd = Crowd(whep, "", viewers=1, sample=1)
                 async with aiohttp.ClientSession() as crowd.http:

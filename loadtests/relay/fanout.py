@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loadtests.relay.stream import Shape, VideoTrack
+from stream.wire import fanout as wire_fanout
 from stream.wire.fanout import Fanout, Lane, Numbering, SrtpKeys
 
 BAR = 0.6
@@ -170,6 +171,7 @@ class Bench:
         self._sock.bind(("127.0.0.1", 0))
         self._sock.setblocking(False)
         self._receivers.sender = self._sock.getsockname()
+        wire_fanout.LATE_S = 600.0  # every frame is waited for: one dropped as late would not come
         self._fanout = Fanout(self._sock)
         self._lanes = tuple(self._lane(profile, port) for port in self._receivers.ports)
         self._bare = BareSendmmsg(self._sock, self._receivers.ports)

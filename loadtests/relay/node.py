@@ -85,7 +85,7 @@ def running_node(*flags: str) -> Iterator[NodeProcess]:
         finally:
             assert process.stdin is not None
             process.stdin.close()
-            process.wait(timeout=15)
+            process.wait(timeout=60)
 
 
 async def _serve(announced: tuple[tuple[str, int], ...]) -> None:

@@ -25,7 +25,7 @@ from loadtests.relay.signalling import Answer, Ice
 
 CHECK_EVERY_S = 0.05
 CONSENT_EVERY_S = 4.0
-CONNECT_S = 15.0
+CONNECT_S = 30.0
 _PROFILES = {  # OpenSSL's name → libsrtp's, key and salt length
     b"SRTP_AEAD_AES_128_GCM": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
     b"SRTP_AEAD_AES_256_GCM": (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12),

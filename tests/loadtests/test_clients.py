@@ -40,20 +40,26 @@ async def test_a_crowd_sees_what_the_publisher_sends(node: Node, monkeypatch: py
         Identity(), Shape(bitrate=200_000, keyframe_packets=20), ignore_pli=True, pace=50_000_000
     )
     on_air = asyncio.Event()
-    publishing = asyncio.create_task(publisher.run(url(node, "whip", "publish"), "", 3.0, on_air))
-    await asyncio.wait_for(on_air.wait(), 30)
+    publishing = asyncio.create_task(publisher.run(url(node, "whip", "publish"), "", 600, on_air))
+    await asyncio.wait_for(on_air.wait(), 60)
     crowd = Crowd(url(node, "whep", "view"), "", viewers=6, sample=2)
     async with aiohttp.ClientSession() as crowd.http:
         reports = asyncio.create_task(crowd.report())
         await crowd.join(50)
-        await asyncio.sleep(1.0)
+        async with asyncio.timeout(60):
+            while crowd.figures()["no_picture"] or crowd.figures()["frames"] < 40:
+                await asyncio.sleep(0.05)
         reports.cancel()
         figures = crowd.figures()
         await crowd.leave()
-    await publishing
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
     assert (figures["viewers"], figures["failed"], figures["sample"], figures["no_picture"]) == (6, 0, 2, 0)
-    assert (figures["lost"], figures["repeated"], figures["reordered"]) == (0, 0, 0)
-    assert len(node.sessions) == 0
+    assert figures["lost"] <= figures["overflowed"], "what the kernel drops where we are slow to read"
+    assert (figures["repeated"], figures["reordered"]) == (0, 0)
+    async with asyncio.timeout(30):
+        while len(node.sessions):
+            await asyncio.sleep(0.02)
 
 
 async def test_a_refusal_carries_its_status(node: Node) -> None:

@@ -185,6 +185,7 @@ class LightPeer(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(
             lambda: self, remote_addr=(self.host, self.node.udp_port)
         )
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 
     def check(self, *, nominate: bool = True, password: str = "", ufrag: str = "") -> None:
         described = sdp.parse(self.answer).sections[0]

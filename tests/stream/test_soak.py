@@ -27,12 +27,12 @@ def node():
 async def test_every_visit_works_and_the_prompt_ones_leave_nothing(node) -> None:
     live = asyncio.Event()
     publisher = Publisher(Identity(), Shape(200_000, keyframe_packets=4), ignore_pli=False, pace=20_000_000)
-    on_air = asyncio.create_task(publisher.run(node.url("whip", "show"), "", 60, live))
-    async with asyncio.timeout(30):
+    on_air = asyncio.create_task(publisher.run(node.url("whip", "show"), "", 600, live))
+    async with asyncio.timeout(60):
         await live.wait()
     before = node.held()
     assert await pay_visits(node, PROMPT) == []
-    left, _ = await settled(node, before, 5)
+    left, _ = await settled(node, before, 60)
     assert left == {}
     assert await pay_visits(node, tuple(VISITS)) == []
     on_air.cancel()

