@@ -69,26 +69,30 @@ WHERE l.order_id = $1 AND v.buyer_limit > 0 AND v.buyer_limit < l.quantity + (
 """
 
 
-# Why lines can't be held again: money for them is given back, not open, kept for those who wait, at a flash
-# price that is over for too long or that the buyer has had enough of. $1 order, $2 buyer, $3 how many seconds
-# a flash price outlives its end.
+# Why lines can't be held again: money for them is given back, not sold any more, not open, kept for those who
+# wait, at a price that is over for too long or that the buyer has had enough of. $1 order, $2 buyer, $3 how
+# many seconds a flash price outlives its end, and the usual price of an order a dearer one.
 _BARRED = """
 SELECT CASE
   WHEN EXISTS (
-    SELECT FROM refund_runs q JOIN orders o ON o.id = l.order_id JOIN variants v ON v.id = l.variant_id
+    SELECT FROM refund_runs q
     WHERE q.created_at >= o.created_at AND (q.show_id IS NULL OR q.show_id = o.show_id)
       AND (q.product_id IS NULL OR q.product_id = v.product_id)) THEN 'not_for_sale'
+  WHEN v.state <> 'active' OR p.state <> 'active' THEN 'not_for_sale'
   WHEN d.opens_at > statement_timestamp() THEN 'not_open_yet'
   WHEN coalesce(d.state = 'sold_out', true)
     AND EXISTS (SELECT FROM waitlist w WHERE w.variant_id = l.variant_id AND w.state = 'waiting')
     THEN 'sold_out'
   WHEN least(f.over_at, f.ends_at) + make_interval(secs => $3) < statement_timestamp() THEN 'price_changed'
+  WHEN f.id IS NULL AND v.price_minor > l.unit_price_minor
+    AND o.created_at + make_interval(secs => $3) < statement_timestamp() THEN 'price_changed'
   WHEN f.buyer_limit > 0 AND f.buyer_limit < l.quantity + (
-    SELECT coalesce(sum(k.quantity), 0) FROM order_lines k JOIN orders o ON o.id = k.order_id
-    WHERE k.flash_id = f.id AND o.user_id = $2 AND o.id <> $1
-      AND o.state IN ('charging', 'action_needed', 'paid', 'fulfilled')) THEN 'buyer_limit'
+    SELECT coalesce(sum(k.quantity), 0) FROM order_lines k JOIN orders b ON b.id = k.order_id
+    WHERE k.flash_id = f.id AND b.user_id = $2 AND b.id <> $1
+      AND b.state IN ('charging', 'action_needed', 'paid', 'fulfilled')) THEN 'buyer_limit'
   END AS code
-FROM order_lines l LEFT JOIN drops d ON d.variant_id = l.variant_id AND d.over_at IS NULL
+FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN variants v ON v.id = l.variant_id
+JOIN products p ON p.id = v.product_id LEFT JOIN drops d ON d.variant_id = l.variant_id AND d.over_at IS NULL
 LEFT JOIN flash_prices f ON f.id = l.flash_id
 WHERE l.order_id = $1 ORDER BY l.position
 """

@@ -185,6 +185,33 @@ async def test_a_decline_gives_the_unit_back_and_a_second_card_may_pay(world: Wo
     await world.assert_gate_agrees()
 
 
+@pytest.mark.parametrize(
+    ("price", "old", "state", "code"),
+    [
+        (1_500, False, "active", None),
+        (1_500, True, "active", "price_changed"),
+        (900, True, "active", None),
+        (1_000, False, "archived", "not_for_sale"),
+    ],
+)
+async def test_a_second_card_buys_what_is_sold_at_a_price_that_was_so_lately(
+    world: World, price: int, old: bool, state: str, code: str | None
+) -> None:
+    variant, ada = await world.variant(1), await world.person("declined")
+    wish = world.wish(ada, (variant, 1))
+    await world.charged(wish)
+    await world.shopkeeper.set_price(world.shop_id, variant, price, None)
+    await world.pool.execute("UPDATE variants SET state = $2 WHERE id = $1", variant, state)
+    if old:
+        await world.pool.execute("UPDATE orders SET created_at = now() - interval '10 min'")
+    retry = world.buyer.retry(wish.order_id, ada, await world.card(ada, "paid"))
+    if code is None:
+        assert (await retry).total_minor == 1_490
+    else:
+        assert (await refused(retry)).code == code
+        assert await world.gate_says(variant) == 1
+
+
 async def test_a_second_card_finds_the_unit_gone(world: World) -> None:
     variant, ada, bob = await world.variant(1), await world.person("declined"), await world.person()
     wish = world.wish(ada, (variant, 1))
