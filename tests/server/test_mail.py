@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email
 import email.policy
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,10 @@ class Server:
             writer.write(line.encode() + b"\r\n")
 
         say("220 test")
+        with contextlib.closing(writer):
+            await self._converse(reader, say)
+
+    async def _converse(self, reader: asyncio.StreamReader, say: Callable[[str], None]) -> None:
         while line := (await reader.readline()).decode().strip():
             verb = line.split()[0].upper()
             if verb == "DATA":
@@ -139,7 +145,6 @@ class Server:
                 say({"RCPT": self.rcpt, "QUIT": "221 bye", "EHLO": "250 test"}.get(verb, "250 ok"))
             if verb == "QUIT":
                 break
-        writer.close()
 
 
 async def send_to(server: Server) -> None:
