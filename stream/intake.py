@@ -214,7 +214,7 @@ class Intake:
         original = rtp.unwrap_rtx(packet.payload)
         if announced is None or source is None:
             self.counts["unannounced"] += 1
-        elif original is not None:
+        elif original is not None and source.reception.misses(original[0]):
             repaired = packet._replace(seq=original[0], payload=original[1])
             self._carry(announced, source, repaired, now)
 

@@ -71,11 +71,16 @@ class Forwarder:
         return None
 
     def find(self, out_seq: int, newest: int) -> tuple[int, Span] | None:
-        """The relay's packet behind a viewer's 16-bit `out_seq`; `newest` is the last it was sent."""
+        """The relay's packet behind a viewer's 16-bit `out_seq`; `newest` is the last it was sent.
+
+        None for a number that none has left under.
+        """
         if not self._spans:
             return None
         newest_out = newest + self._spans[-1].seq_delta
         out = newest_out + ahead(newest_out & 0xFFFF, out_seq)
+        if out > newest_out:
+            return None
         place = bisect_right(self._spans, out, key=lambda span: span.first_out) - 1
         if place < 0:
             return None

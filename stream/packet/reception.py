@@ -20,6 +20,8 @@ MAX_MISSING = 512
 MAX_JUMP = 3000
 """A step further than this is not loss: the sender started over (RFC 3550 A.1)."""
 _STRANGE_LIMIT = 3
+_STALE_LIMIT = 100
+"""So many repeats and stragglers, and nothing new: the sender started over a little lower."""
 
 
 @dataclass(slots=True)
@@ -45,12 +47,12 @@ class Reception:
         self._jitter = 0.0
         self._transit = 0.0
         self._missing: dict[int, _Gap] = {}
-        self._strange = 0
+        self._strange = self._stale = 0
         self._reported = (0, 0)
 
     @property
     def lost_track(self) -> bool:
-        return self._strange >= _STRANGE_LIMIT
+        return self._strange >= _STRANGE_LIMIT or self._stale >= _STALE_LIMIT
 
     @property
     def expected(self) -> int:
@@ -79,11 +81,16 @@ class Reception:
             self.highest = full
             self._time(timestamp, now)
         elif self._missing.pop(full, None) is None:
+            self._stale += 1
             return None
         else:
             self.recovered += 1
         self._count(now)
         return full
+
+    def misses(self, seq: int) -> bool:
+        """Whether it is the number of a gap: nothing else can be sent again."""
+        return self.highest + ahead(self.highest & 0xFFFF, seq) in self._missing
 
     def wanted(self, now: float) -> list[int]:
         """Extended sequence numbers to ask for now, ascending."""
@@ -120,7 +127,7 @@ class Reception:
     def _count(self, now: float) -> None:
         self.received += 1
         self.last_at = now
-        self._strange = 0
+        self._strange = self._stale = 0
 
     def _time(self, timestamp: int, now: float) -> None:
         transit = now * self._clock_rate_hz - timestamp

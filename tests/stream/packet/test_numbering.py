@@ -90,6 +90,24 @@ def test_a_sender_that_starts_over_is_noticed_and_noise_is_not():
     assert reception.lost_track
 
 
+def test_a_sender_that_starts_over_a_little_lower_is_noticed_and_repeats_are_not():
+    reception = Reception(1, 90000)
+    for seq in range(2000, 2200):
+        reception.accept(seq, 0, 0)
+        assert reception.accept(seq, 0, 0) is None
+    assert not reception.lost_track
+    for seq in range(100, 200):
+        reception.accept(seq, 0, 0)
+    assert reception.lost_track
+
+
+def test_only_a_gap_can_be_filled():
+    reception = Reception(1, 90000)
+    for seq in (65_534, 1):
+        reception.accept(seq, 0, 0)
+    assert [seq for seq in (65_533, 65_534, 65_535, 0, 1, 2, 30_000) if reception.misses(seq)] == [65_535, 0]
+
+
 def test_reception_reports_loss_since_the_last_one():
     reception = Reception(1, 90000)
     for seq in (1, 2, 4):
@@ -175,6 +193,7 @@ def test_a_viewer_gets_gapless_numbers_whatever_it_is_given(runs):
         found = forwarder.find(number & 0xFFFF, at - 1)
         assert found is not None
         assert found[0] == sent[number]
+    assert forwarder.find(out[-1] + 1 & 0xFFFF, at - 1) is None, "it has not left yet"
 
 
 def test_a_replay_is_drawn_together_and_never_put_back():
