@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -61,14 +61,12 @@ class Metrics(Collector):
         labels = ["broadcast", "origin"]
         held = GaugeMetricFamily("hawker_stream_pulls", "Broadcasts from another node.", labels=labels)
         events = CounterMetricFamily(
-            "hawker_stream_pull_events", "NACKs, PLIs and refusals, pulls.", labels=["event"]
+            "hawker_stream_pull_events", "NACKs, PLIs and refusals, pulls.", labels=["broadcast", "event"]
         )
-        counts = Counter[str]()
         for broadcast, pull in self._edges.pulls().items() if self._edges is not None else ():
             held.add_metric([broadcast, pull.origin.node], 1)
-            counts.update(pull.counts)
-        for event, count in sorted(counts.items()):
-            events.add_metric([event], count)
+            for event, count in sorted(pull.counts.items()):
+                events.add_metric([broadcast, event], count)
         yield from (held, events)
 
     def _audience(self) -> Iterator[Metric]:
@@ -146,16 +144,25 @@ class Metrics(Collector):
         yield from (trips, loss)
 
     def _feedback(self) -> Iterator[Metric]:
-        totals = self._sessions.totals
-        counts = {"whip": Counter(totals.publisher), "whep": Counter(totals.viewer)}
+        labels = ["broadcast", "event"]
+        families = {
+            "whip": CounterMetricFamily(
+                "hawker_stream_publisher_events", "NACKs, PLIs and refusals, publishers.", labels=labels
+            ),
+            "whep": CounterMetricFamily(
+                "hawker_stream_viewer_events", "NACKs, resends and PLIs, viewers.", labels=labels
+            ),
+        }
+        counts: defaultdict[tuple[BroadcastId, str], Counter[str]] = defaultdict(Counter)
+        for broadcast, by_kind in self._sessions.totals.events.items():
+            for kind, left in by_kind.items():
+                counts[broadcast, kind].update(left)
         for session in self._sessions:
-            counts[session.kind].update(session.counts)
-        yield _by_label(
-            "hawker_stream_publisher_events", "NACKs, PLIs and refusals, publishers.", "event", counts["whip"]
-        )
-        yield _by_label(
-            "hawker_stream_viewer_events", "NACKs, resends and PLIs, viewers.", "event", counts["whep"]
-        )
+            counts[session.broadcast.id, session.kind].update(session.counts)
+        for (broadcast, kind), held in sorted(counts.items()):
+            for event, count in sorted(held.items()):
+                families[kind].add_metric([broadcast, event], count)
+        yield from families.values()
 
     def _wire(self) -> Iterator[Metric]:
         stats = self._fanout.stats()

@@ -58,13 +58,14 @@ class Totals:
     """What closed sessions leave behind for the metrics."""
 
     closed: Counter[str] = field(default_factory=Counter)
-    publisher: Counter[str] = field(default_factory=Counter)
-    viewer: Counter[str] = field(default_factory=Counter)
+    events: dict[BroadcastId, dict[str, Counter[str]]] = field(default_factory=dict)
+    """Of broadcasts that go on, by kind of session."""
     on_join: Callable[[float], None] = lambda _: None
 
     def add(self, session: Session, reason: str) -> None:
         self.closed[reason] += 1
-        (self.viewer if session.kind == "whep" else self.publisher).update(session.counts)
+        of_broadcast = self.events.setdefault(session.broadcast.id, {})
+        of_broadcast.setdefault(session.kind, Counter()).update(session.counts)
 
 
 class Sessions:
@@ -209,6 +210,7 @@ class Sessions:
         broadcast = self.broadcasts.pop(broadcast_id, None)
         if broadcast is not None:
             broadcast.end(reason)
+            self.totals.events.pop(broadcast_id, None)
 
     def sweep(self, now: float) -> None:
         """Every half second: lost peers, silent publishers, broadcasts that nobody came back to."""
@@ -317,6 +319,7 @@ class Sessions:
         self.events.end(broadcast.id, session.session, reconnect=reason in _RETURN_AFTER)
         if self.broadcasts.get(broadcast.id) is broadcast and _never_began(broadcast):
             del self.broadcasts[broadcast.id]
+            self.totals.events.pop(broadcast.id, None)
 
     def _joined(self, seconds: float) -> None:
         self.totals.on_join(seconds)

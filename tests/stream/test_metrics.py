@@ -73,3 +73,29 @@ async def test_what_can_not_be_opened_is_a_drop_by_that_name(node, light):
         told = {}
         while told.get('hawker_stream_drops_total{cause="ingress_undecryptable"}') != 3:
             told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)
+
+
+async def test_events_are_told_by_broadcast_and_outlive_their_sessions_not_their_broadcast(
+    node, light, camera
+):
+    async def events():
+        async with httpx.AsyncClient() as http:
+            told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)
+        return {name: value for name, value in told.items() if "_events_total" in name and value}
+
+    shown = 'hawker_stream_viewer_events_total{broadcast="%s",event="pli"}'
+    for place, name in enumerate(("one", "two"), 1):
+        camera(await light().join(f"publish.{name}.k")).frame(key=True)
+        viewer = await light().join(f"view.{name}")
+        for _ in range(place):
+            viewer.send_rtcp(rtcp.pli(1, 7))
+        async with asyncio.timeout(30):
+            while (await events()).get(shown % name) != place:
+                await asyncio.sleep(0.01)
+        await viewer.delete()
+    told = await events()
+    assert (told[shown % "one"], told[shown % "two"]) == (1, 2)
+    node.end("one")
+    told = await events()
+    assert shown % "one" not in told
+    assert shown % "two" in told
