@@ -67,6 +67,13 @@ INSERT INTO refunds (id, order_id, payment_intent_ref, amount_minor, reason, ide
 VALUES ($1, $2, $3, $4, $5, 'there:' || $6::text, $6, true, 'done', now())
 """
 
+# What it would have put back on sale stays sold, unless another refund has put it there meanwhile.
+_GIVEN_UP = """
+UPDATE refunds r SET state = 'failed', failure_code = $2, done_at = now(),
+                     restock = r.restock AND o.state = 'refunded'
+FROM orders o WHERE r.id = $1 AND o.id = r.order_id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DueRefund:
@@ -163,11 +170,7 @@ async def take_over(connection: Connection, order_id: str, payment_intent_ref: s
 
 
 async def give_up(connection: Connection, refund_id: str, code: str) -> None:
-    await connection.execute(
-        "UPDATE refunds SET state = 'failed', failure_code = $2, done_at = now() WHERE id = $1",
-        refund_id,
-        code,
-    )
+    await connection.execute(_GIVEN_UP, refund_id, code)
 
 
 async def take_back(connection: Connection, refund_id: str) -> None:

@@ -22,6 +22,7 @@ from server.jobs.news import OrderMail, Publisher, RoomTeller, each
 from server.jobs.refunds import Refunds
 from server.jobs.runner import Job, Runner
 from server.jobs.sweep import EventSweep
+from server.payments.outcomes import RefundRefused
 from server.payments.webhooks import Event
 from server.shop.changes import NotPossible
 from server.store.book_checks import JobMarks
@@ -376,6 +377,30 @@ async def test_a_refund_the_provider_refuses_is_said_in_the_history(world: World
     await Refunds(world.refunds, world.refund_book, world.provider).run()
     detail = await world.pool.fetchval("SELECT detail FROM order_events WHERE kind = 'refund_failed'")
     assert detail["code"] == "charge_already_refunded"
+
+
+async def test_a_refund_that_came_to_nothing_puts_nothing_on_sale(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant, refunds = (
+        await world.variant(3),
+        Refunds(world.refunds, world.refund_book, world.provider),
+    )
+    wish = world.wish(await world.person(), (variant, 1))
+    await world.charged(wish)
+
+    async def refused(*_: Any, **__: Any) -> RefundRefused:
+        return RefundRefused("insufficient_funds", "There is not enough money in the account.")
+
+    await world.shopkeeper.refund(wish.order_id, 1_490, "returned whole", wish.user_id, restock=True)
+    with monkeypatch.context() as poor:
+        poor.setattr(world.provider, "refund", refused)
+        await refunds.run()
+    await world.shopkeeper.refund(wish.order_id, 1_490, "arrived broken", wish.user_id)
+    await refunds.run()
+    assert await world.state(wish.order_id) == "refunded"
+    assert await world.stock_of(variant) == (2, 0, 1)
+    await world.assert_books_balance()
 
 
 async def test_a_refunded_order_no_longer_counts_for_its_buyer(world: World) -> None:
