@@ -37,6 +37,11 @@ class Choice:
     rtx_payload_type: int | None
     format: Format
 
+    @property
+    def numbers(self) -> list[int]:
+        """Its payload types."""
+        return [self.payload_type, *([] if self.rtx_payload_type is None else [self.rtx_payload_type])]
+
 
 @dataclass(slots=True)
 class Accepted:
@@ -132,6 +137,9 @@ def _require_all(accepted: list[Accepted]) -> None:
                 " codecs; mend it or leave it out",
                 code=f"{media.kind}_unsupported",
             )
+    numbers = [number for media in accepted for choice in media.choices for number in choice.numbers]
+    if len(set(numbers)) < len(numbers):
+        raise SdpError("two streams share a payload type; in one bundle each has its own (RFC 9143 9.1)")
     sections = [media.section for media in accepted if media.choices]
     streams = {value.partition(" ")[0] for section in sections for value in section.all("msid")}
     if len(streams) > 1:
@@ -267,12 +275,7 @@ def _section_lines(media: Accepted, offer: Offer, local: Local, outgoing: Outgoi
 
 
 def _media_line(media: Accepted, local: Local) -> list[str]:
-    types = [
-        str(number)
-        for choice in media.choices
-        for number in (choice.payload_type, choice.rtx_payload_type)
-        if number is not None
-    ]
+    types = [str(number) for choice in media.choices for number in choice.numbers]
     host, port = local.candidates[0] if local.candidates else ("0.0.0.0", 9)
     return [
         f"m={media.kind} {port} {media.section.protocol} {' '.join(types)}",

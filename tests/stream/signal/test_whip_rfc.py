@@ -11,7 +11,7 @@ import pytest
 
 from stream.node import IceServer, Node, NodeSettings
 from stream.signal.answer import read_publisher_offer
-from stream.signal.errors import UnsupportedError
+from stream.signal.errors import SdpError, UnsupportedError
 from stream.signal.sdp import parse
 
 SDP = {"content-type": "application/sdp"}
@@ -289,6 +289,13 @@ def test_4_4_2_and_3_what_can_not_be_taken_whole_is_refused(make_offer, change, 
     with pytest.raises(UnsupportedError) as refused:
         read_publisher_offer(change(make_offer("sendonly")))
     assert (refused.value.code, refused.value.status) == (code, 422)
+
+
+@pytest.mark.parametrize("rtx", [False, True])
+def test_4_4_1_streams_in_one_bundle_have_payload_types_of_their_own(make_offer, rtx):
+    text = make_offer("sendonly", rtx=rtx)
+    with pytest.raises(SdpError, match="payload type"):
+        read_publisher_offer(text.replace("111", "103" if rtx else "102"))
 
 
 def test_4_4_2_one_stream_is_fine(make_offer):
