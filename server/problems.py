@@ -113,6 +113,11 @@ KINDS: Mapping[str, ProblemKind] = {
     "already_member": ProblemKind(409, "That person has this role already", "Nothing is left to do."),
     "no_such_address": ProblemKind(404, "There is no such address", _RELOAD),
     "too_many": ProblemKind(409, "That is as many as are kept", "Remove one first."),
+    "changed_meanwhile": ProblemKind(
+        409,
+        "Somebody else changed this meanwhile",
+        "Nothing was saved. See what it became, then save again if yours shall stand.",
+    ),
     # shows and the picture
     "no_such_auction": ProblemKind(404, "There is no such auction", "Check the link, or see what is on."),
     "no_such_show": ProblemKind(404, "There is no such show", "Check the link, or see what is on."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from server.currency import step_minor
 from server.media import Picture
@@ -48,8 +48,23 @@ class Body(Struct, frozen=True, forbid_unknown_fields=True):
 
 def given(body: Body) -> dict[str, Any]:
     """What a PATCH names; ids as text, lists for what comes as tuples."""
-    named = {name: getattr(body, name) for name in body.__struct_fields__}
+    named = {name: getattr(body, name) for name in body.__struct_fields__ if name != "was"}
     return {name: _plain(value) for name, value in named.items() if value is not UNSET}
+
+
+def check_unchanged(was: Body | UnsetType, changes: dict[str, Any], now: object) -> None:
+    """Raises Problem `changed_meanwhile` where what a change was based on is something else by now."""
+    if was is UNSET:
+        return
+    there = {name: _plain(getattr(now, name)) for name in changes}
+    based_on = given(was)
+    fields = {
+        name: "It was changed meanwhile."
+        for name, value in there.items()
+        if name in based_on and value not in (based_on[name], changes[name])
+    }
+    if fields:
+        raise Problem("changed_meanwhile", fields=fields)
 
 
 def _plain(value: Any) -> Any:

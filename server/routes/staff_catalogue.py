@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from server.auth import limits
 from server.auth.roles import Action, may
@@ -29,6 +29,7 @@ from server.routes.schemas import (
     Variant,
     View,
     check_chargeable,
+    check_unchanged,
     given,
     product_view,
     variant_view,
@@ -67,7 +68,7 @@ class NewProduct(Body, frozen=True):
     variants: Annotated[tuple[NewVariant, ...], Meta(max_length=_MOST_VARIANTS)] = ()
 
 
-class ChangeProduct(Body, frozen=True):
+class ProductFields(Body, frozen=True):
     title: Line | UnsetType = UNSET
     handle: Handle | UnsetType = UNSET
     description: Text | UnsetType = UNSET
@@ -76,7 +77,13 @@ class ChangeProduct(Body, frozen=True):
     state: State | UnsetType = UNSET
 
 
-class ChangeVariant(Body, frozen=True):
+class ChangeProduct(ProductFields, frozen=True):
+    """`was`: what the change is based on; a field that is something else by now refuses it."""
+
+    was: ProductFields | UnsetType = UNSET
+
+
+class VariantFields(Body, frozen=True):
     title: OptionalLine | UnsetType = UNSET
     sku: OptionalLine | UnsetType = UNSET
     price_minor: AmountMinor | UnsetType = UNSET
@@ -85,10 +92,20 @@ class ChangeVariant(Body, frozen=True):
     state: Literal["active", "archived"] | UnsetType = UNSET
 
 
-class SetStock(Body, frozen=True):
-    """How many can be bought now; units held for orders and sold ones are not touched."""
+class ChangeVariant(VariantFields, frozen=True):
+    """`was` as for products; of prices the usual one."""
 
+    was: VariantFields | UnsetType = UNSET
+
+
+class StockFields(Body, frozen=True):
     available: Units
+
+
+class SetStock(StockFields, frozen=True):
+    """How many can be bought now; held units and sold ones are not touched. `was` as for products."""
+
+    was: StockFields | UnsetType = UNSET
 
 
 class StaffProduct(Product, frozen=True):
@@ -146,6 +163,8 @@ async def change_product(call: Call, body: ChangeProduct) -> StaffProduct:
     product_id, changes, shop = call.path("id"), given(body), await the_shop(call)
     async with transaction(call.deps.pool) as db:
         await require_product(db, shop.id, product_id)
+        await db.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id)
+        check_unchanged(body.was, changes, await store.product(db, product_id))
         await store.change_product(db, product_id, changes)
         await audit(db, shop.id, call.person.user_id, "edit_product", product_id, changes)
     return await _product(call, shop.id, product_id)
@@ -168,11 +187,11 @@ async def add_variant(call: Call, body: NewVariant) -> Variant:
 
 async def change_variant(call: Call, body: ChangeVariant) -> Variant:
     variant_id, changes, shop = call.path("id"), given(body), await the_shop(call)
+    check_unchanged(body.was, changes, _at_usual_price(await _variant(call, shop.id, variant_id)))
     price_minor = changes.pop("price_minor", None)
     if price_minor is not None and not may(call.person.roles, Action.CHANGE_PRICES):
         raise Problem("not_allowed")
     check_chargeable(shop.currency, price_minor=price_minor)
-    await _variant(call, shop.id, variant_id)
     async with transaction(call.deps.pool) as db:
         await store.change_variant(db, variant_id, changes)
         if changes:
@@ -184,6 +203,7 @@ async def change_variant(call: Call, body: ChangeVariant) -> Variant:
 
 async def set_stock(call: Call, body: SetStock) -> Variant:
     shop, variant_id = await the_shop(call), call.path("id")
+    check_unchanged(body.was, {"available": body.available}, await _variant(call, shop.id, variant_id))
     await call.deps.shopkeeper.set_stock(ShopId(shop.id), variant_id, body.available, call.person.user_id)
     async with transaction(call.deps.pool) as db:
         detail = {"available": body.available}
@@ -236,6 +256,10 @@ async def _variant(call: Call, shop_id: str, variant_id: str) -> Variant:
     return variant_view(found)
 
 
+def _at_usual_price(variant: Variant) -> Variant:
+    return replace(variant, price_minor=variant.flash.was_minor) if variant.flash else variant
+
+
 _PRODUCTS, PRODUCT = "/api/staff/products", "/api/staff/products/{id:uuid}"
 _SEE, EDIT = staff(Action.SEE_CATALOGUE), staff(Action.EDIT_CATALOGUE)
 
@@ -273,7 +297,7 @@ OPERATIONS = (
         change_product,
         "Change a product's text or state",
         EDIT,
-        errors=("no_such_product", "handle_taken", "no_shop"),
+        errors=("no_such_product", "handle_taken", "changed_meanwhile", "no_shop"),
     ),
     Operation(
         "POST",
@@ -290,7 +314,7 @@ OPERATIONS = (
         change_variant,
         "Change a variant; a new price is told to the rooms",
         EDIT,
-        errors=("no_such_variant", "amount_not_chargeable", "no_shop"),
+        errors=("no_such_variant", "amount_not_chargeable", "changed_meanwhile", "no_shop"),
     ),
     Operation(
         "PUT",
@@ -298,6 +322,6 @@ OPERATIONS = (
         set_stock,
         "Set how many units can be bought now; the rooms are told",
         staff(Action.CHANGE_STOCK),
-        errors=("no_such_variant", "no_shop"),
+        errors=("no_such_variant", "changed_meanwhile", "no_shop"),
     ),
 )

@@ -26,6 +26,7 @@ from server.routes.schemas import (
     Token,
     View,
     check_chargeable,
+    check_unchanged,
     given,
     me,
 )
@@ -46,13 +47,19 @@ class Accept(Body, frozen=True):
     token: Token
 
 
-class ChangeShop(Body, frozen=True):
+class ShopFields(Body, frozen=True):
     name: Line | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     tax_rate_bp: Annotated[int, Meta(ge=0, le=10_000)] | UnsetType = UNSET
     flat_shipping_minor: AmountMinor | UnsetType = UNSET
     country: Country | UnsetType = UNSET
     contact_email: Email | UnsetType = UNSET
+
+
+class ChangeShop(ShopFields, frozen=True):
+    """`was`: what the change is based on; a field that is something else by now refuses it."""
+
+    was: ShopFields | UnsetType = UNSET
 
 
 class PeopleQuery(View, frozen=True):
@@ -99,6 +106,8 @@ class People(View, frozen=True):
 
 
 class AuditView(View, frozen=True):
+    """`about` is what the subject is called, `product_id` the product that it is or is a variant of."""
+
     id: int
     actor_id: str | None
     actor_name: str | None
@@ -106,6 +115,8 @@ class AuditView(View, frozen=True):
     subject: str
     detail: dict[str, Any]
     at: datetime
+    about: str | None
+    product_id: str | None
 
 
 class Audit(View, frozen=True):
@@ -183,6 +194,7 @@ async def shop_settings(call: Call) -> StaffShopView:
 async def change_shop(call: Call, body: ChangeShop) -> StaffShopView:
     shop = await the_shop(call)
     changes = given(body)
+    check_unchanged(body.was, changes, shop)
     currency = changes.get("currency", shop.currency)
     if currency != shop.currency and currency not in TAKEN:
         raise Problem("currency_not_taken", fields={"currency": f"{currency} can't be charged."})
@@ -206,9 +218,7 @@ async def audit_trail(call: Call, query: AuditQuery) -> Audit:
     shop = await the_shop(call)
     async with transaction(call.deps.pool) as db:
         found = await store.audit_entries(db, shop.id, query.cursor, _AUDIT_PAGE)
-    entries = tuple(
-        AuditView(e.id, e.actor_id, e.actor_name, e.action, e.subject, e.detail, e.at) for e in found
-    )
+    entries = tuple(map(AuditView.of, found))
     return Audit(entries, str(found[-1].id) if len(found) == _AUDIT_PAGE else None)
 
 
@@ -278,7 +288,13 @@ OPERATIONS = (
         change_shop,
         "Change the shop's settings",
         staff(Action.EDIT_SHOP),
-        errors=("currency_in_use", "currency_not_taken", "amount_not_chargeable", "no_shop"),
+        errors=(
+            "currency_in_use",
+            "currency_not_taken",
+            "amount_not_chargeable",
+            "changed_meanwhile",
+            "no_shop",
+        ),
     ),
     Operation(
         "GET",

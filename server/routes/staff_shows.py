@@ -13,7 +13,7 @@ from server.auth.roles import Action, may_for_show
 from server.problems import Problem
 from server.routes.about import the_shop
 from server.routes.operation import Call, Operation, Upload, staff
-from server.routes.schemas import Body, Line, ShowCard, Text, View, given, show_card
+from server.routes.schemas import Body, Line, ShowCard, Text, View, check_unchanged, given, show_card
 from server.routes.uploads import IMAGE_ERRORS, keep_image
 from server.store import shows as store
 from server.store.pool import Connection, transaction
@@ -34,13 +34,19 @@ class NewShow(Body, frozen=True):
     host_id: UUID | None = None
 
 
-class ChangeShow(Body, frozen=True):
+class ShowFields(Body, frozen=True):
     title: Line | UnsetType = UNSET
     starts_at: Moment | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     visibility: Visibility | UnsetType = UNSET
     host_id: UUID | UnsetType | None = UNSET
     cover_image_id: UUID | UnsetType | None = UNSET
+
+
+class ChangeShow(ShowFields, frozen=True):
+    """`was`: what the change is based on; a field that is something else by now refuses it."""
+
+    was: ShowFields | UnsetType = UNSET
 
 
 class Items(Body, frozen=True):
@@ -98,7 +104,9 @@ async def change_show(call: Call, body: ChangeShow) -> StaffShow:
     if "starts_at" in changes:
         changes["starts_at"] = _plausible(call, changes["starts_at"])
     async with transaction(call.deps.pool) as db:
+        await db.execute("SELECT FROM shows WHERE id = $1 FOR UPDATE", call.path("id"))
         show = await the_show(call, db)
+        check_unchanged(body.was, changes, show)
         await _host(db, changes.get("host_id"))
         await _check_cover(db, changes.get("cover_image_id"))
         await store.change_show(db, show.id, changes)
@@ -229,7 +237,7 @@ OPERATIONS = (
         change_show,
         "Change a show's plan",
         EDIT,
-        errors=("no_such_show", "no_such_member", "no_such_image"),
+        errors=("no_such_show", "no_such_member", "no_such_image", "changed_meanwhile"),
     ),
     Operation(
         "PUT",

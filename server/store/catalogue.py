@@ -96,14 +96,15 @@ _VARIANT = """
 async def products_page(
     db: Connection, shop_id: str, *, state: str | None, q: str, before: str | None, limit: int = PAGE
 ) -> list[Product]:
-    """Products, the newest first, whose title, handle, vendor or a SKU has `q` in it. `before` is the last
-    id of the page before."""
+    """Products, the newest first, whose title, handle, vendor, a tag or a SKU has `q` in it. `before` is the
+    last id of the page before."""
     records = await db.fetch(
         """
         SELECT p.id FROM products p
         WHERE p.shop_id = $1 AND ($2::text IS NULL OR p.state = $2) AND ($4::uuid IS NULL OR p.id < $4)
           AND ($3 = '' OR strpos(lower(p.title), lower($3)) > 0 OR strpos(p.handle, lower($3)) > 0
                OR strpos(lower(p.vendor), lower($3)) > 0
+               OR EXISTS (SELECT FROM unnest(p.tags) tag WHERE strpos(lower(tag), lower($3)) > 0)
                OR EXISTS (SELECT FROM variants v
                           WHERE v.product_id = p.id AND strpos(lower(v.sku), lower($3)) > 0))
         ORDER BY p.id DESC LIMIT $5

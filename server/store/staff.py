@@ -46,6 +46,8 @@ class FoundPerson(Struct, frozen=True):
 
 
 class AuditEntry(Struct, frozen=True):
+    """`about` is what the subject is called, `product_id` the product that it is or is a variant of."""
+
     id: int
     actor_id: str | None
     actor_name: str | None
@@ -53,6 +55,8 @@ class AuditEntry(Struct, frozen=True):
     subject: str
     detail: dict[str, Any]
     at: datetime
+    about: str | None
+    product_id: str | None
 
 
 _SHOP = "id, slug, name, currency, country, tax_rate_bp, flat_shipping_minor, contact_email"
@@ -236,8 +240,18 @@ async def find_people(db: Connection, q: str) -> list[FoundPerson]:
 async def audit_entries(db: Connection, shop_id: str, before: int | None, limit: int) -> list[AuditEntry]:
     records = await db.fetch(
         """
-        SELECT a.id, a.actor_id, u.display_name AS actor_name, a.action, a.subject, a.detail, a.at
+        SELECT a.id, a.actor_id, u.display_name AS actor_name, a.action, a.subject, a.detail, a.at,
+               coalesce(s.title, 'Order ' || o.number,
+                        nullif(concat_ws(', ', p.title, nullif(nullif(v.title, ''), 'Default Title')), '')
+               ) AS about,
+               p.id AS product_id
         FROM audit a LEFT JOIN users u ON u.id = a.actor_id
+        LEFT JOIN LATERAL (SELECT CASE WHEN a.subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                                       THEN a.subject::uuid END AS id) AS one ON true
+        LEFT JOIN variants v ON v.id = one.id
+        LEFT JOIN products p ON p.id = coalesce(v.product_id, one.id)
+        LEFT JOIN shows s ON s.id = one.id
+        LEFT JOIN orders o ON o.id = one.id
         WHERE a.shop_id = $1 AND ($2::bigint IS NULL OR a.id < $2) ORDER BY a.id DESC LIMIT $3
         """,
         shop_id,

@@ -40,6 +40,8 @@ async def test_a_product_is_made_sold_and_taken_away(web: Web) -> None:
     seen = (await visitor.get(f"/api/products/{made['handle']}")).json()
     assert seen["variants"][0]["price_minor"] == 1250
     assert made["id"] in [p["id"] for p in (await visitor.get("/api/products?q=BLUE")).json()["products"]]
+    await producer.patch(f"/api/staff/products/{made['id']}", json={"tags": ["Gift ideas"]})
+    assert made["id"] in [p["id"] for p in (await visitor.get("/api/products?q=gift")).json()["products"]]
     assert (await visitor.get("/api/products?q=nothing-like-it")).json() == {"products": [], "next": None}
     changed = await producer.patch(f"/api/staff/products/{made['id']}", json={"state": "draft"})
     assert changed.json()["state"] == "draft"
@@ -123,12 +125,40 @@ async def test_stock_is_set_and_never_negative(web: Web) -> None:
     assert (await producer.put(nowhere, json={"available": 1})).json()["code"] == "no_such_variant"
 
 
+async def test_a_change_based_on_what_is_no_more_is_refused(web: Web) -> None:
+    first, second = await web.signed_in("producer"), await web.signed_in("producer")
+    made = await add_product(first)
+    variant = made["variants"][0]
+    product, of_variant = f"/api/staff/products/{made['id']}", f"/api/staff/variants/{variant['id']}"
+    stock, was = of_variant + "/stock", {"title": made["title"]}
+    assert (await first.patch(product, json={"title": "Beaker", "was": was})).json()["title"] == "Beaker"
+    late = (await second.patch(product, json={"title": "Mug", "vendor": "Ana", "was": was})).json()
+    assert (late["code"], list(late["fields"])) == ("changed_meanwhile", ["title"])
+    kept = (await second.get(product)).json()
+    assert (kept["title"], kept["vendor"]) == ("Beaker", made["vendor"])
+    for based_on in ({"title": "Beaker"}, was):  # the second time it says so already
+        again = await second.patch(product, json={"title": "Mug", "was": based_on})
+        assert again.json()["title"] == "Mug"
+    price = {"price_minor": variant["price_minor"] + 100, "was": {"price_minor": variant["price_minor"]}}
+    units = {"available": 9, "was": {"available": variant["available"]}}
+    assert (await first.patch(of_variant, json=price)).status_code == 200
+    assert (await first.put(stock, json=units)).status_code == 200
+    late_price = await second.patch(of_variant, json=price | {"price_minor": 1})
+    late_units = await second.put(stock, json=units | {"available": 2})
+    assert late_price.json()["code"] == late_units.json()["code"] == "changed_meanwhile"
+
+
 async def test_every_change_is_audited(web: Web) -> None:
     producer, owner = await web.signed_in("producer", name="Rosalind"), await web.signed_in("owner")
     product = await add_product(producer)
     entries = (await owner.get("/api/staff/audit")).json()["entries"]
     entry = next(e for e in entries if e["subject"] == product["id"])
     assert (entry["action"], entry["actor_name"]) == ("add_product", "Rosalind")
+    variant = product["variants"][0]["id"]
+    await producer.put(f"/api/staff/variants/{variant}/stock", json={"available": 3})
+    (latest, *_) = (await owner.get("/api/staff/audit")).json()["entries"]
+    assert (latest["action"], latest["subject"]) == ("set_stock", variant)
+    assert (latest["product_id"], latest["about"].partition(",")[0]) == (product["id"], product["title"])
     assert (await producer.get("/api/staff/audit")).json()["code"] == "not_allowed"
 
 

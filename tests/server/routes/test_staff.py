@@ -115,6 +115,8 @@ async def test_the_shop_is_changed(web: Web) -> None:
     config = (await web.browser().get("/api/config")).json()
     assert config["shop"]["flat_shipping_minor"] == 490
     assert config["overlay_url"] == "ws://overlay.test:1"
+    late = await owner.patch("/api/staff/shop", json={"name": "Mugs", "was": {"name": "Before"}})
+    assert late.json()["code"] == "changed_meanwhile"
     wrong = await owner.patch("/api/staff/shop", json={"tax_rate_bp": 10_001})
     assert list(wrong.json()["fields"]) == ["tax_rate_bp"]
 
@@ -239,6 +241,17 @@ async def test_a_plan_is_checked(web: Web, change: dict[str, Any], code: str) ->
     show = await plan(producer)
     answer = await producer.patch(f"/api/staff/shows/{show['id']}", json=change)
     assert answer.json()["code"] == code
+
+
+async def test_a_plan_that_somebody_else_changed_is_not_run_over(web: Web) -> None:
+    producer = await web.signed_in("producer")
+    show = await plan(producer)
+    path, was = f"/api/staff/shows/{show['id']}", {"starts_at": show["starts_at"], "host_id": None}
+    moved = (datetime.fromisoformat(show["starts_at"]) + timedelta(hours=1)).isoformat()
+    assert (await producer.patch(path, json={"starts_at": moved, "was": was})).status_code == 200
+    later = (datetime.fromisoformat(show["starts_at"]) + timedelta(hours=2)).isoformat()
+    late = (await producer.patch(path, json={"starts_at": later, "was": was})).json()
+    assert (late["code"], list(late["fields"])) == ("changed_meanwhile", ["starts_at"])
 
 
 async def test_a_changed_plan_raises_the_calendars_sequence(web: Web) -> None:

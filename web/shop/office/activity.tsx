@@ -33,8 +33,8 @@ export function Activity() {
               </Empty>
             }
             columns={[
-              { key: 'at', title: 'When', cell: (entry) => <time class="nowrap" dateTime={entry.at}>{dateTime(entry.at)}</time> },
-              { key: 'who', title: 'Who', cell: (entry) => <span class="nowrap">{entry.actor_name ?? 'Hawker'}</span> },
+              { key: 'at', title: 'When', cell: (entry) => <time dateTime={entry.at}>{dateTime(entry.at)}</time> },
+              { key: 'who', title: 'Who', cell: (entry) => entry.actor_name ?? 'Hawker' },
               { key: 'what', title: 'What', cell: whatOf },
               { key: 'detail', title: 'Details', wideOnly: true, cell: (entry) => <span class="muted small">{detailWords(entry.detail, currency.value)}</span> },
             ]}
@@ -53,5 +53,10 @@ export function Activity() {
 
 function whatOf(entry: AuditEntry) {
   const place = placeOf(entry);
-  return place ? <a href={place}>{actionWords(entry.action)}</a> : actionWords(entry.action);
+  return (
+    <>
+      {place ? <a href={place}>{actionWords(entry.action)}</a> : actionWords(entry.action)}
+      {entry.about && <span class="muted"> {entry.about}</span>}
+    </>
+  );
 }

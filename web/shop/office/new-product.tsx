@@ -6,7 +6,7 @@ import { PageHead } from '../../ui/shell.tsx';
 import { ProblemNote } from '../../ui/status.tsx';
 import { toFault, useDoing } from '../loaded.ts';
 import { Back, Panel } from './parts.tsx';
-import { NEW_TEXT, ProductTextFields } from './product-text.tsx';
+import { NEW_TEXT, ProductTextFields, textFault } from './product-text.tsx';
 import { staff } from './staff.ts';
 import { VariantFields } from './variant-form.tsx';
 import { BLANK, valuesOf, type Faults } from './variant-values.ts';
@@ -36,7 +36,7 @@ export function NewProductPage() {
         <ProblemNote problem={problem && !Object.keys(problem.fields).length ? problem : null} />
         <Panel title="Text">
           <div class="form">
-            <ProductTextFields text={text} problem={problem} onText={setText} />
+            <ProductTextFields text={text} faultOf={(name) => textFault(problem, name)} onText={setText} />
           </div>
         </Panel>
         <Panel title="Price and stock" lead="Sizes or colours? Name this one after the first, and add the others on the next page.">

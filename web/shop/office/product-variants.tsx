@@ -6,13 +6,14 @@ import { Icon } from '../../ui/icons.tsx';
 import { currency } from '../../ui/session.ts';
 import { ProblemNote, toast } from '../../ui/status.tsx';
 import { toFault, useDoing } from '../loaded.ts';
+import { changeOf, sendOver, useDraft } from './draft.ts';
 import { Asking, Panel } from './parts.tsx';
 import { may, staff, type WholeProduct } from './staff.ts';
 import { VariantFields } from './variant-form.tsx';
-import { BLANK, changedIn, textOf, valuesOf, type Faults } from './variant-values.ts';
+import { BLANK, changedIn, savedOf, textOf, valuesOf, type Faults } from './variant-values.ts';
 
 /** What can be bought, at which price; what was taken off sale, to be put back. */
-export function Variants({ product, onChanged }: { product: WholeProduct; onChanged: () => void }) {
+export function Variants({ product, onChanged, onVariant }: { product: WholeProduct; onChanged: () => void; onVariant: (variant: Variant) => void }) {
   const [adding, setAdding] = useState(false);
   const plain = product.variants.length === 1 && !product.variants[0]!.title;
   return (
@@ -32,7 +33,7 @@ export function Variants({ product, onChanged }: { product: WholeProduct; onChan
       <ul class="list">
         {product.variants.map((variant) => (
           <li key={variant.id}>
-            <EditVariant variant={variant} plain={plain && !adding} onChanged={onChanged} last={product.variants.length === 1} />
+            <EditVariant variant={variant} plain={plain && !adding} onChanged={onChanged} onVariant={onVariant} last={product.variants.length === 1} />
           </li>
         ))}
         {adding && (
@@ -88,14 +89,13 @@ function OffSale({ variants, onChanged }: { variants: Variant[]; onChanged: () =
   );
 }
 
-function EditVariant(props: { variant: Variant; plain: boolean; last: boolean; onChanged: () => void }) {
-  const { variant, plain, last, onChanged } = props;
-  const [saved, setSaved] = useState(variant);
-  const [text, setText] = useState(() => textOf(variant, currency.value));
+function EditVariant(props: { variant: Variant; plain: boolean; last: boolean; onChanged: () => void; onVariant: (variant: Variant) => void }) {
+  const { variant, plain, last, onChanged, onVariant } = props;
+  const before = textOf(variant, currency.value);
+  const { text, setText, dirty, settle, faultOf } = useDraft(before);
   const [faults, setFaults] = useState<Faults>({});
   const { busy, problem, run } = useDoing();
-  const before = textOf(saved, currency.value);
-  const dirty = (Object.keys(before) as (keyof typeof before)[]).some((name) => before[name] !== text[name]);
+  const shown = Object.fromEntries((Object.keys(text) as (keyof Faults)[]).map((name) => [name, faultOf(name, faults[name])])) as Faults;
   const submit = async (event: Event) => {
     event.preventDefault();
     const checked = valuesOf(text, currency.value);
@@ -106,18 +106,20 @@ function EditVariant(props: { variant: Variant; plain: boolean; last: boolean; o
     setFaults({});
     const done = await run(async () => {
       // Only what was changed here is sent: sales, and others' prices, go on meanwhile.
+      const saved = savedOf(variant);
       const { available, ...rest } = changedIn(text, before, checked.values);
-      let now = saved;
-      if (Object.keys(rest).length) now = await staff.changeVariant(variant.id, rest);
-      if (available !== undefined) now = await staff.setStock(variant.id, available);
-      setSaved(now);
-      setText(textOf(now, currency.value));
+      const change = changeOf({ ...saved, ...rest }, saved);
+      let now = variant;
+      if (change.was) now = await sendOver(() => staff.changeVariant(variant.id, change), onChanged);
+      if (available !== undefined) now = await sendOver(() => staff.setStock(variant.id, available, saved.available), onChanged);
+      settle(textOf(now, currency.value));
+      onVariant(now);
     });
     if (done) toast('Saved.', 'ok');
   };
   return (
     <form class="variant" onSubmit={submit} noValidate data-testid="variant">
-      <VariantFields text={text} faults={faults} onText={setText} plain={plain} disabled={!may.editCatalogue()} flash={saved.flash ?? null} />
+      <VariantFields text={text} faults={shown} onText={setText} plain={plain} disabled={!may.editCatalogue()} flash={variant.flash ?? null} />
       <ProblemNote problem={problem} />
       {may.editCatalogue() && (
         <div class="row">

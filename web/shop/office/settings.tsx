@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import { money, moneyInput, parseMoney } from '../../core/format.ts';
 import { Problem } from '../../core/problem.ts';
 import { Button } from '../../ui/button.tsx';
@@ -9,32 +8,38 @@ import { PageHead } from '../../ui/shell.tsx';
 import { Failed } from '../../ui/start.tsx';
 import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
-import { differing } from './differing.ts';
+import { changeOf, faultIn, looseIn, sendOver, useDraft, useFreshOnReturn } from './draft.ts';
 import { Panel } from './parts.tsx';
 import { basisPoints, percent } from './percent.ts';
 import { staff, type ShopSettings } from './staff.ts';
 
 export function Settings() {
-  const { value, problem, reload } = useLoaded(() => staff.shop());
+  const { value, problem, reload, set } = useLoaded(() => staff.shop());
+  useFreshOnReturn(reload);
   if (problem && !value) return <Failed error={problem} retry={reload} />;
   return (
     <>
       <PageHead title="Settings" />
-      {value ? <SettingsForm shop={value} /> : <Skeleton height="16rem" />}
+      {value ? <SettingsForm shop={value} onSaved={set} reload={reload} /> : <Skeleton height="16rem" />}
     </>
   );
 }
 
-function SettingsForm({ shop }: { shop: ShopSettings }) {
-  const [name, setName] = useState(shop.name);
-  const [contact, setContact] = useState(shop.contact_email);
-  const [country, setCountry] = useState(shop.country);
-  const [currency, setCurrency] = useState(shop.currency);
-  const [tax, setTax] = useState(percent(shop.tax_rate_bp));
-  const [shipping, setShipping] = useState(moneyInput(shop.flat_shipping_minor, shop.currency));
-  const [before, setBefore] = useState(shop);
+const textOf = (shop: ShopSettings) => ({
+  name: shop.name,
+  contact: shop.contact_email,
+  country: shop.country,
+  currency: shop.currency,
+  tax: percent(shop.tax_rate_bp),
+  shipping: moneyInput(shop.flat_shipping_minor, shop.currency),
+});
+
+function SettingsForm({ shop, onSaved, reload }: { shop: ShopSettings; onSaved: (shop: ShopSettings) => void; reload: () => void }) {
+  const { text, setText, settle, faultOf } = useDraft(textOf(shop));
+  const { name, contact, country, currency, tax, shipping } = text;
+  const set = (field: keyof typeof text) => (value: string) => setText({ ...text, [field]: value });
   const { busy, problem, run } = useDoing();
-  const fault = (field: string) => problem?.fields[field] ?? null;
+  const fault = (field: keyof typeof text, sent: string = field) => faultOf(field, faultIn(problem, sent));
   const submit = async (event: Event) => {
     event.preventDefault();
     const saved = await run(async () => {
@@ -44,30 +49,31 @@ function SettingsForm({ shop }: { shop: ShopSettings }) {
       if (change.tax_rate_bp === null) fields['tax_rate_bp'] = 'A rate from 0 to 100, like 19 or 7.7.';
       if (change.flat_shipping_minor === null) fields['flat_shipping_minor'] = 'An amount, like 4.90, or 0.';
       if (Object.keys(fields).length) throw new Problem({ code: 'invalid_body', fields });
-      const now = await staff.changeShop(differing(change as ShopSettings, before));
-      setBefore(now);
+      const now = await sendOver(() => staff.changeShop(changeOf({ ...shop, ...change } as ShopSettings, shop)), reload);
+      settle(textOf(now));
+      onSaved(now);
       if (config.value) config.value = { ...config.value, shop: { ...config.value.shop, ...now } };
     });
     if (saved) toast('Saved.', 'ok');
   };
   return (
     <form class="stack narrow" onSubmit={submit} noValidate data-testid="settings-form">
-      <ProblemNote problem={problem && !Object.keys(problem.fields).length ? problem : null} />
+      <ProblemNote problem={looseIn(problem)} />
       <Panel title="The shop">
         <div class="form">
-          <Field label="Name" name="name" value={name} onValue={setName} maxLength={200} problem={fault('name')} testid="shop-name" />
-          <Field label="E-mail for buyers" name="contact_email" type="email" value={contact} onValue={setContact} hint="Where answers to order mails go." problem={fault('contact_email')} />
+          <Field label="Name" name="name" value={name} onValue={set('name')} maxLength={200} problem={fault('name')} testid="shop-name" />
+          <Field label="E-mail for buyers" name="contact_email" type="email" value={contact} onValue={set('contact')} hint="Where answers to order mails go." problem={fault('contact', 'contact_email')} />
           <div class="pair">
-            <Select label="Country" name="country" value={country} onValue={setCountry} options={countriesWith(country)} problem={fault('country')} testid="shop-country" />
-            <Select label="Currency" name="currency" value={currency} onValue={setCurrency} options={currenciesWith(shop.currencies, currency)} hint={currencyHint(shop.currency, currency)} problem={fault('currency')} testid="shop-currency" />
+            <Select label="Country" name="country" value={country} onValue={set('country')} options={countriesWith(country)} problem={fault('country')} testid="shop-country" />
+            <Select label="Currency" name="currency" value={currency} onValue={set('currency')} options={currenciesWith(shop.currencies, currency)} hint={currencyHint(shop.currency, currency)} problem={fault('currency')} testid="shop-currency" />
           </div>
         </div>
       </Panel>
       <Panel title="Tax and delivery" lead="Prices are shown with tax. A change is for new orders; placed ones keep theirs.">
         <div class="form">
           <div class="pair">
-            <Field label="Tax, in %" name="tax" inputmode="decimal" value={tax} onValue={setTax} problem={fault('tax_rate_bp')} testid="shop-tax" />
-            <Field label="Delivery, an order" name="shipping" inputmode="decimal" prefix={shop.currency} value={shipping} onValue={setShipping} problem={fault('flat_shipping_minor')} testid="shop-shipping" />
+            <Field label="Tax, in %" name="tax" inputmode="decimal" value={tax} onValue={set('tax')} problem={fault('tax', 'tax_rate_bp')} testid="shop-tax" />
+            <Field label="Delivery, an order" name="shipping" inputmode="decimal" prefix={shop.currency} value={shipping} onValue={set('shipping')} problem={fault('shipping', 'flat_shipping_minor')} testid="shop-shipping" />
           </div>
         </div>
       </Panel>

@@ -10,7 +10,7 @@ import { Failed } from '../../ui/start.tsx';
 import { ProblemNote, Skeleton, toast } from '../../ui/status.tsx';
 import { useDoing, useLoaded } from '../loaded.ts';
 import { Lost } from '../lost.tsx';
-import { differing } from './differing.ts';
+import { changeOf, sendOver, useFreshOnReturn } from './draft.ts';
 import { MoneyBack } from './money-back.tsx';
 import { Asking, Back, Copyable, FilePick, Panel } from './parts.tsx';
 import { RunEditor } from './run-editor.tsx';
@@ -20,6 +20,7 @@ import { may, staff, type StaffShow } from './staff.ts';
 
 export function ShowDetail({ id }: { id: string }) {
   const { value, problem, reload, set } = useLoaded(() => staff.shows(), id);
+  useFreshOnReturn(reload);
   if (problem && !value) return <Failed error={problem} retry={reload} />;
   if (!value) return <Skeleton height="8rem" lines={3} />;
   const show = value.shows.find((one) => one.id === id);
@@ -67,8 +68,10 @@ export function ShowDetail({ id }: { id: string }) {
               show={show}
               submit="Save"
               onSave={async (plan) => {
-                changed(await staff.changeShow(id, differing(plan, planOf(show))));
+                const now = await sendOver(() => staff.changeShow(id, changeOf(plan, planOf(show))), reload);
+                changed(now);
                 toast('Saved.', 'ok');
+                return now;
               }}
             />
           </Panel>

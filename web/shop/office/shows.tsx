@@ -7,7 +7,7 @@ import { PageHead } from '../../ui/shell.tsx';
 import { Badge, Empty, ProblemNote, Skeleton } from '../../ui/status.tsx';
 import { useLoaded } from '../loaded.ts';
 import { ShowForm } from './show-form.tsx';
-import { may, staff, type StaffShow } from './staff.ts';
+import { may, staff, type ShowPlan, type StaffShow } from './staff.ts';
 
 const GROUPS = [
   { state: 'live', title: 'On air' },
@@ -53,10 +53,16 @@ export function Shows() {
         })}
       </div>
       <Sheet open={planning} onClose={() => setPlanning(false)} title="Plan a show" testid="plan-sheet">
-        {planning && <ShowForm submit="Plan it" onSave={async (fields) => location.assign(`/office/shows/${(await staff.addShow(fields)).id}`)} />}
+        {planning && <ShowForm submit="Plan it" onSave={planned} />}
       </Sheet>
     </>
   );
+}
+
+async function planned(plan: ShowPlan): Promise<StaffShow> {
+  const made = await staff.addShow(plan);
+  location.assign(`/office/shows/${made.id}`);
+  return made;
 }
 
 function ShowRow({ show }: { show: StaffShow }) {

@@ -17,7 +17,10 @@ export interface ShowPlan {
   host_id: string | null;
 }
 
-export interface ShowChange extends Partial<ShowPlan> {
+/** `was` is what it is based on: where somebody else was faster, the shop refuses it. */
+type Over<Fields> = Partial<Fields> & { was?: Partial<Fields> };
+
+export interface ShowChange extends Over<ShowPlan> {
   cover_image_id?: null;
 }
 
@@ -137,6 +140,10 @@ export interface AuditEntry {
   subject: string;
   detail: Record<string, unknown>;
   at: string;
+  /** What the subject is called. */
+  about: string | null;
+  /** The product that it is, or is a variant of. */
+  product_id: string | null;
 }
 
 export type Page<Name extends string, Row> = Record<Name, Row[]> & { next: string | null };
@@ -163,10 +170,10 @@ export const staff = {
     get<Page<'products', StaffProduct>>(withQuery('/products', query)),
   product: (id: string) => get<WholeProduct>(product(id)),
   addProduct: (text: ProductText & { variants: NewVariant[] }) => post<WholeProduct>('/products', text),
-  changeProduct: (id: string, change: Partial<ProductText>) => patch<WholeProduct>(product(id), change),
+  changeProduct: (id: string, change: Over<ProductText>) => patch<WholeProduct>(product(id), change),
   addVariant: (id: string, variant: NewVariant) => post<Variant>(`${product(id)}/variants`, variant),
-  changeVariant: (id: string, change: Partial<Omit<NewVariant, 'available'>> & { state?: string }) => patch<Variant>(`/variants/${id}`, change),
-  setStock: (id: string, available: number) => put<Variant>(`/variants/${id}/stock`, { available }),
+  changeVariant: (id: string, change: Over<Omit<NewVariant, 'available'>> & { state?: string }) => patch<Variant>(`/variants/${id}`, change),
+  setStock: (id: string, available: number, was: number) => put<Variant>(`/variants/${id}/stock`, { available, was: { available: was } }),
   addImage: (id: string, file: File, alt: string) =>
     upload<ProductImage>(withQuery(`${product(id)}/images`, { alt }), file, file.type || 'image/jpeg'),
   orderImages: (id: string, image_ids: string[]) => put<void>(`${product(id)}/images`, { image_ids }),
@@ -191,7 +198,7 @@ export const staff = {
   invite: (email: string, role: string) => post<Invitation>('/invitations', { email, role }),
   withdraw: (id: string) => del<void>(`/invitations/${id}`),
   shop: () => get<ShopSettings>('/shop'),
-  changeShop: (change: Partial<ShopSettings>) => patch<ShopSettings>('/shop', change),
+  changeShop: (change: Over<ShopSettings>) => patch<ShopSettings>('/shop', change),
   audit: (cursor?: string | null) => get<Page<'entries', AuditEntry>>(withQuery('/audit', { cursor })),
 };
 

@@ -19,15 +19,21 @@ const MOST_UNITS = 1_000_000;
 const MOST_LIMIT = 1_000;
 
 /** While a flash price runs, `price` is the usual one; the price before it can't be told. */
+export function savedOf(variant: Variant): NewVariant {
+  const { flash, title, sku = '', price_minor, compare_at_minor = null, buyer_limit, available } = variant;
+  const prices = flash ? { price_minor: flash.was_minor, compare_at_minor: null } : { price_minor, compare_at_minor };
+  return { title, sku: sku ?? '', ...prices, buyer_limit, available };
+}
+
 export function textOf(variant: Variant, currency: string): VariantText {
-  const { flash, compare_at_minor: compareAt } = variant;
+  const saved = savedOf(variant);
   return {
-    title: variant.title,
-    sku: variant.sku ?? '',
-    price: moneyInput(flash ? flash.was_minor : variant.price_minor, currency),
-    compareAt: flash || compareAt == null ? '' : moneyInput(compareAt, currency),
-    stock: String(variant.available),
-    limit: variant.buyer_limit ? String(variant.buyer_limit) : '',
+    title: saved.title,
+    sku: saved.sku,
+    price: moneyInput(saved.price_minor, currency),
+    compareAt: saved.compare_at_minor === null ? '' : moneyInput(saved.compare_at_minor, currency),
+    stock: String(saved.available),
+    limit: saved.buyer_limit ? String(saved.buyer_limit) : '',
   };
 }
 

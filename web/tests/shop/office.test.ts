@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { detailWords, placeOf } from '../../shop/office/activity-words.ts';
-import { differing } from '../../shop/office/differing.ts';
+import { changeOf, overtaken, overtakenWords, rebased } from '../../shop/office/draft.ts';
 import { fromLocal, toLocal } from '../../shop/office/local-time.ts';
+import { tagsOf } from '../../shop/office/product-text.tsx';
 import { basisPoints, percent } from '../../shop/office/percent.ts';
 import { BLANK, changedIn, textOf, valuesOf } from '../../shop/office/variant-values.ts';
 
@@ -39,6 +40,13 @@ describe('a variant in fields', () => {
   });
 });
 
+describe('tags', () => {
+  it('are what stands between commas, each once', () => {
+    expect(tagsOf(' tea, for two,, tea ,')).toEqual(['tea', 'for two']);
+    expect(tagsOf(' ')).toEqual([]);
+  });
+});
+
 describe('rates', () => {
   it('are written as percent', () => {
     expect(percent(770)).toBe('7.7');
@@ -51,9 +59,32 @@ describe('rates', () => {
   });
 });
 
-describe('what is sent of a form', () => {
-  it('is what was changed, lists by what is in them', () => {
-    expect(differing({ title: 'Mug', tags: ['a'], host: null }, { title: 'Cup', tags: ['a'], host: null })).toEqual({ title: 'Mug' });
+describe('a form over what others save, too', () => {
+  const saved = { title: 'Cup', tags: ['a'], host: null as string | null };
+  const typed = { base: saved, text: { ...saved, title: 'Mug' } };
+
+  it('sends what was changed, with what that is based on', () => {
+    expect(changeOf(typed.text, saved)).toEqual({ title: 'Mug', was: { title: 'Cup' } });
+    expect(changeOf(saved, saved)).toEqual({});
+  });
+  it('follows others where nobody typed', () => {
+    const now = { ...saved, tags: ['b'], host: 'Ana' };
+    expect(rebased(typed, now).text).toEqual({ title: 'Mug', tags: ['b'], host: 'Ana' });
+    expect(overtaken(rebased(typed, now), now)).toEqual({});
+  });
+  it('keeps what was typed over what others changed, and says so until it is saved', () => {
+    const now = { ...saved, title: 'Beaker' };
+    const mine = rebased(rebased(typed, now), now);
+    expect([mine.text.title, overtaken(mine, now)]).toEqual(['Mug', { title: 'Beaker' }]);
+    expect(changeOf(mine.text, now)).toEqual({ title: 'Mug', was: { title: 'Beaker' } });
+    const done = { ...now, title: 'Mug' };
+    expect(overtaken(rebased(mine, done), done)).toEqual({});
+    expect(rebased(rebased(mine, done), saved).text.title).toBe('Cup');
+  });
+  it('is told in few words', () => {
+    expect(overtakenWords('Beaker')).toContain('“Beaker”');
+    expect(overtakenWords('x'.repeat(200)).length).toBeLessThan(140);
+    expect(overtakenWords(null)).toContain('empty');
   });
 });
 
@@ -69,12 +100,13 @@ describe('times of a form', () => {
 
 describe('what the team did', () => {
   it('leads to what it was done to, where that has a page', () => {
-    expect(placeOf({ action: 'set_cover', subject: 's1' })).toBe('/office/shows/s1');
-    expect(placeOf({ action: 'order_images', subject: 'p1' })).toBe('/office/catalogue/p1');
-    expect(placeOf({ action: 'edit_variant', subject: 'v1' })).toBeNull();
+    expect(placeOf({ action: 'set_cover', subject: 's1', product_id: null })).toBe('/office/shows/s1');
+    expect(placeOf({ action: 'order_images', subject: 'p1', product_id: 'p1' })).toBe('/office/catalogue/p1');
+    expect(placeOf({ action: 'edit_variant', subject: 'v1', product_id: 'p1' })).toBe('/office/catalogue/p1');
+    expect(placeOf({ action: 'invite', subject: 'ana@shop.example', product_id: null })).toBeNull();
   });
   it('is told in money and words, without ids and empty lists', () => {
-    expect(detailWords({ from_minor: 2800, to_minor: 2900, image_id: 'x', findings: [] }, 'EUR')).toBe('from: €28.00, to: €29.00');
+    expect(detailWords({ from_minor: 2800, to_minor: 2900, image_id: 'x', show: '01a203a3-6c10-758e-a7da-f35d82d785e3', findings: [] }, 'EUR')).toBe('from: €28.00, to: €29.00');
     expect(detailWords({ tags: ['tea', 'pots'], state: 'draft', title: null }, 'EUR')).toBe('tags: tea, pots, state: draft');
   });
 });
