@@ -29,14 +29,11 @@ class VerifyBooks:
 
     async def run(self) -> int:
         """How many rows were looked at; 0 where it is not due. A failed run comes again."""
-        last = await self._marks.claim("verify", self._every_s)
-        if last is None:
-            return 0
-        try:
-            report = await self._verify()
-        except BaseException:
-            await self._marks.again("verify", last)
-            raise
+        async with self._marks.due("verify", self._every_s) as last:
+            return await self._proven() if last is not None else 0
+
+    async def _proven(self) -> int:
+        report = await self._verify()
         heads = {ledger: msgspec.to_builtins(head) for ledger, head in report.heads.items()}
         await self._checks.keep("books", report.faults, report.rows, report.seconds, heads)
         for fault in report.faults:

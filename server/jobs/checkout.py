@@ -20,7 +20,7 @@ from server.jobs.refunds import PROOF_S, Refunds
 from server.jobs.runner import Job
 from server.jobs.sweep import EventSource, EventSweep
 from server.jobs.ways import ways_jobs, ways_news
-from server.store.book_checks import BookChecks, JobMarks
+from server.store.book_checks import LONGEST_RUN_S, BookChecks, JobMarks
 from server.store.ledger import Sealer
 from server.store.outbox import OutboxStore
 from server.store.payment_comparison import ComparisonStore
@@ -28,7 +28,6 @@ from server.store.verify import Report
 
 TOLD_KEPT_S = 24 * 3600.0
 NEWS_TICK_S = 0.05
-HOURS_S = 3 * 3600.0
 SWEEP_S = 60.0
 SWEEP_DEADLINE_S = 600.0  # a crowd's events are many pages
 
@@ -88,10 +87,10 @@ def _daily(
     """Asked for often, so that a worker that was down at the hour is no day late."""
     checks, marks, jobs = BookChecks(checkout.pool), JobMarks(checkout.pool), []
     if verify:
-        jobs.append(Job("verify", VerifyBooks(checks, marks, verify).run, 60.0, HOURS_S, eager=False))
+        jobs.append(Job("verify", VerifyBooks(checks, marks, verify).run, 60.0, LONGEST_RUN_S, eager=False))
     if provider:
         store, settle = ComparisonStore(checkout.pool), checkout.settler.payment
         look = checkout.refund_book.look
         audit = ProviderAudit(store, checks, marks, provider, settle, look, wall_clock)
-        jobs.append(Job("provider_audit", audit.run, 60.0, HOURS_S, eager=False))
+        jobs.append(Job("provider_audit", audit.run, 60.0, LONGEST_RUN_S, eager=False))
     return jobs

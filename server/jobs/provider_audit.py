@@ -70,18 +70,15 @@ class ProviderAudit:
 
     async def run(self) -> int:
         """How many payments were compared; 0 where it is not due. A failed run comes again."""
-        last = await self._marks.claim("provider_audit", self._every_s)
-        if last is None:
-            return 0
+        async with self._marks.due("provider_audit", self._every_s) as last:
+            return await self._compared(last) if last is not None else 0
+
+    async def _compared(self, last: datetime) -> int:
         began = self._wall_clock()
         now = datetime.fromtimestamp(began, UTC)
         run = _Run(max(last - OVERLAP, now - FIRST), now - timedelta(seconds=self._under_way_s))
-        try:
-            await self._theirs(run)
-            await self._ours(run)
-        except BaseException:
-            await self._marks.again("provider_audit", last)
-            raise
+        await self._theirs(run)
+        await self._ours(run)
         await self._checks.keep("provider", run.faults, len(run.seen), self._wall_clock() - began)
         _LOG.info("provider_compared", extra={"payments": len(run.seen), "mended": run.mended})
         return len(run.seen)

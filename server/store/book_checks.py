@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -18,6 +19,23 @@ SELECT DISTINCT ON (kind) kind, passed, rows, findings, seconds, at FROM book_ch
 # The shop's own people read it in the back office.
 _AUDIT = """
 INSERT INTO audit (shop_id, action, subject, detail) SELECT id, $1, $2, $3 FROM shops
+"""
+
+LONGEST_RUN_S = 3 * 3600.0
+
+# Whoever writes when a run began has it, while it is due and nobody else's. $1 that mark, $2 the job, $3 how
+# often it runs, $4 how long a run may take.
+_CLAIM = """
+INSERT INTO job_marks AS b (name, at)
+SELECT $1, now() WHERE NOT EXISTS (
+  SELECT FROM job_marks WHERE name = $2 AND at > now() - make_interval(secs => $3))
+ON CONFLICT (name) DO UPDATE SET at = now() WHERE b.at <= now() - make_interval(secs => least($3, $4))
+RETURNING true
+"""
+
+_RUN_WHOLE = """
+INSERT INTO job_marks SELECT $1, at FROM job_marks WHERE name = $2
+ON CONFLICT (name) DO UPDATE SET at = excluded.at
 """
 
 
@@ -67,24 +85,28 @@ class JobMarks:
     def __init__(self, pool: Pool) -> None:
         self._database = Database(pool)
 
-    async def claim(self, name: str, every_s: float) -> datetime | None:
-        """When the job last ran (1970 for never), and it is the caller's now; None where it is not due."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO job_marks VALUES ($1, 'epoch') ON CONFLICT (name) DO NOTHING", name
-            )
-            last: datetime | None = await connection.fetchval(
-                "WITH due AS (SELECT at FROM job_marks WHERE name = $1"
-                "             AND at <= now() - make_interval(secs => $2) FOR UPDATE SKIP LOCKED)"
-                " UPDATE job_marks m SET at = now() FROM due WHERE m.name = $1 RETURNING due.at",
-                name,
-                every_s,
-            )
-        return last
+    @asynccontextmanager
+    async def due(self, name: str, every_s: float) -> AsyncIterator[datetime | None]:
+        """When the last whole run began (1970 for none), if the next is due: the caller's, then. Else None.
 
-    async def again(self, name: str, last: datetime) -> None:
-        """The run failed: it is due as before."""
-        await self._database.execute("UPDATE job_marks SET at = $2 WHERE name = $1", name, last)
+        A run counts once its block has ended well. One that fails is due again at once, one whose process
+        dies after LONGEST_RUN_S.
+        """
+        began = f"{name}:began"
+        last = await self._claimed(name, began, every_s)
+        try:
+            yield last
+        except BaseException:
+            if last is not None:
+                await self._database.execute("DELETE FROM job_marks WHERE name = $1", began)
+            raise
+        if last is not None:
+            await self._database.execute(_RUN_WHOLE, name, began)
+
+    async def _claimed(self, name: str, began: str, every_s: float) -> datetime | None:
+        last = await self.last(name)
+        claimed = await self._database.fetchval(_CLAIM, began, name, every_s, LONGEST_RUN_S)
+        return last if claimed else None
 
     async def note(self, name: str, at: datetime) -> None:
         """The job has got to this time; a mark never goes back."""
@@ -96,6 +118,6 @@ class JobMarks:
         )
 
     async def last(self, name: str) -> datetime:
-        """When the job was last claimed, or what was noted; 1970 for never."""
+        """When the job's last whole run began, or what was noted; 1970 for never."""
         at = await self._database.fetchval("SELECT at FROM job_marks WHERE name = $1", name)
         return at or datetime.fromtimestamp(0, UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.jobs.books import VerifyBooks
+from server.jobs.books import DAY_S, VerifyBooks
 from server.jobs.provider_audit import ProviderAudit
 from server.shop.chain import Fault
 from server.store.book_checks import BookChecks, Check, JobMarks
@@ -137,3 +137,19 @@ async def test_a_proof_that_fails_to_run_is_due_as_before(world: World) -> None:
     with pytest.raises(OSError, match="no database"):
         await VerifyBooks(BookChecks(world.pool), marks, down).run()
     assert (await marks.last("verify")).year == 1970
+    await VerifyBooks(BookChecks(world.pool), marks, _proof).run()
+    assert (await marks.last("verify")).year > 1970
+
+
+async def test_a_proof_whose_worker_died_is_another_ones_on_the_same_day(world: World) -> None:
+    checks, marks = BookChecks(world.pool), JobMarks(world.pool)
+    async with marks.due("verify", DAY_S) as last:
+        assert last is not None
+        assert await VerifyBooks(checks, marks, _proof).run() == 0  # somebody is at it
+        await world.pool.execute("UPDATE job_marks SET at = now() - interval '4 h'")  # and was killed
+        assert await VerifyBooks(checks, marks, _proof).run() == 9
+    assert await VerifyBooks(checks, marks, _proof).run() == 0
+
+
+async def _proof() -> Report:
+    return Report(rows=9)
