@@ -170,6 +170,9 @@ class Metrics(Collector):
             "hawker_stream_datagrams_in", "Datagrams read.", value=self._ingress.received
         )
         yield CounterMetricFamily("hawker_stream_packets_out", "Packets sent.", value=stats.packets)
+        yield CounterMetricFamily(
+            "hawker_stream_frames_out", "Frames sent, each to all its viewers.", value=stats.frames
+        )
         yield CounterMetricFamily("hawker_stream_out_bytes", "UDP payload sent.", value=stats.octets)
         yield CounterMetricFamily(
             "hawker_stream_fanout_seconds", "Time spent sealing and sending.", value=stats.sum_fanout_s

@@ -159,7 +159,8 @@ class Node:
     ) -> Admission:
         if self._origins is None:
             return self._admission
-        http = aiohttp.ClientSession()
+        # Each pull holds a connection for its origin's events: aiohttp's hundred would end the next one.
+        http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         stack.push_async_callback(http.close)
         self.edges = Edges(sessions, self._origins, http, dtls, self.settings.udp_host)
         stack.push_async_callback(self.edges.stop)

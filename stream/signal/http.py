@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.exceptions import HTTPException
@@ -11,6 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from .errors import MalformedError, SignalError
+
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_S = 10.0
@@ -86,6 +89,9 @@ def guarded(handler: Handler) -> Handler:
             response = await handler(request)
         except SignalError as error:
             response = problem(error)
+        except Exception:
+            log.exception("a %s could not be answered", request.method)  # paths hold capabilities
+            response = problem(SignalError("this is a fault of ours; try again"))
         response.headers.update(CORS)
         return response
 

@@ -72,6 +72,15 @@ async def test_refusals(http, make_offer, admission):
     assert response.headers["retry-after"]
 
 
+async def test_a_fault_of_ours_is_told_like_any_other_and_logged(http, make_offer, node, monkeypatch, caplog):
+    monkeypatch.setattr(node.sessions, "publish", lambda *_: 1 / 0)
+    response = await http.post("/whip?ticket=publish.show.k", content=make_offer("sendonly"), headers=SDP)
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert response.headers["access-control-allow-origin"] == "*", "else a page can't read it"
+    assert "ZeroDivisionError" in caplog.text
+    assert "publish.show.k" not in caplog.text
+
+
 async def test_giant_bodies_are_cut_off(http):
     async def endless():
         for _ in range(1000):
@@ -149,6 +158,7 @@ async def test_health_and_metrics_tell_what_is_there(http, light, camera):
         "drops_total",
         "join_seconds_bucket",
         "packets_out_total",
+        "frames_out_total",
         "viewer_events",
     ):
         assert f"hawker_stream_{name}" in metrics
