@@ -12,10 +12,12 @@ from prometheus_client import CollectorRegistry
 from server.checkout.buyer import Buyer
 from server.checkout.charge import ChargeQueue, Charger
 from server.checkout.gatekeeper import Gatekeeper
+from server.checkout.refunds import RefundBook
 from server.checkout.settle import Settler
 from server.checkout.tap import Tap
 from server.checkout.wiring import Checkout, checkout
 from server.jobs.checkout import checkout_jobs
+from server.jobs.refunds import Refunds
 from server.jobs.runner import Runner
 from server.shop.ids import OrderId, UserId
 from server.shop.wish import Wish
@@ -158,6 +160,37 @@ async def test_death_while_a_second_card_is_tried(world: World) -> None:
             break
         at += 1
     assert at > 5
+
+
+@pytest.mark.parametrize("fault", ["", "lose", "fail", "fail_after"])
+async def test_death_at_every_moment_of_a_refund(world: World, fault: str) -> None:
+    variant, at = await world.variant(40), 0
+    while True:
+        wish = world.wish(await world.person(), (variant, 1))
+        await world.charged(wish)
+        await world.shopkeeper.refund(wish.order_id, 500, "late", wish.user_id)
+        if fault:
+            setattr(world.provider, fault, 1)
+        fate = Fate(at)
+        provider, orders = Mortal(world.provider, fate), Mortal(world.orders, fate)
+        book = RefundBook(orders, world.refunds, provider, world.settler, world.gate)  # type: ignore[arg-type]
+        with contextlib.suppress(Died):
+            for _ in range(3):
+                await world.pool.execute("UPDATE refunds SET due_at = now() - interval '1 s'")
+                await Refunds(Mortal(world.refunds, fate), book, provider, proof_s=0).run()  # type: ignore[arg-type]
+        setattr(world.provider, fault or "lose", 0)
+        for _ in range(4):
+            await world.pool.execute("UPDATE refunds SET due_at = now() - interval '1 s'")
+            alive = [Refunds(world.refunds, world.refund_book, world.provider, proof_s=0) for _ in range(2)]
+            await asyncio.gather(*(refunds.run() for refunds in alive))
+        given = await world.pool.fetchval("SELECT refunded_minor FROM orders WHERE id = $1", wish.order_id)
+        (intent,) = world.provider.paid(wish.order_id)
+        assert (given, intent.refunded) == (500, 500), fate.moments
+        if not fate.died:
+            break
+        at += 2
+    assert at > 4
+    await world.assert_books_balance()
 
 
 async def test_two_workers_share_what_a_dead_process_left(world: World) -> None:
