@@ -152,6 +152,18 @@ def free_ports() -> Callable[[int], int]:
 
 
 @pytest.fixture(scope="session")
+def ipv6_loopback() -> None:
+    """For tests of IPv6. Where there is none they fail with one clear word instead of many strange ones."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError as error:
+        pytest.fail(
+            f"this machine has no ::1 ({error}): sysctl net.ipv6.conf.lo.disable_ipv6=0", pytrace=False
+        )
+
+
+@pytest.fixture(scope="session")
 def store_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="hawker-test-"))
     directory.chmod(0o711)  # PostgreSQL's own user walks through when we are root

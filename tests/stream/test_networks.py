@@ -205,7 +205,7 @@ def guest_of(node):
 
 
 @pytest.fixture
-async def both(admission, observer):
+async def both(admission, observer, ipv6_loopback):
     """A node on all addresses of both families; clients are told of one each."""
     settings = NodeSettings(udp_host="::", announced=(("::1", 0), ("127.0.0.1", 0)))
     running = Node(settings, admission, observer)
@@ -264,6 +264,7 @@ async def test_the_announced_ipv6_address_is_preferred_and_well_formed(both, at)
     assert int(udp[0][3]) > int(udp[1][3])
 
 
+@pytest.mark.usefixtures("ipv6_loopback")
 async def test_signalling_over_ipv6(admission, observer, make_offer):
     running = Node(NodeSettings(http_host="::1", udp_host="::1"), admission, observer)
     await running.start()

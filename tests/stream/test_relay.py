@@ -204,6 +204,7 @@ async def test_viewers_count_once_they_are_connected(node, light, camera, observ
     assert [viewers for _, _, viewers in observer.changes][-2:] == [1, 0]
 
 
+@pytest.mark.usefixtures("ipv6_loopback")
 async def test_one_port_for_both_address_families(admission, observer, camera):
     node = Node(NodeSettings(udp_host="::", announced=(("127.0.0.1", 0), ("::1", 0))), admission, observer)
     await node.start()

@@ -495,6 +495,7 @@ def test_lanes_come_and_go_while_frames_fly(wire: Wire) -> None:
     assert wire.fanout._lanes == {steady}
 
 
+@pytest.mark.usefixtures("ipv6_loopback")
 def test_ipv6_and_ipv4_from_one_socket() -> None:
     for path in ("plain", "native"):
         wire = Wire(path, udp(socket.AF_INET6, "::"))

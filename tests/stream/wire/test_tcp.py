@@ -175,6 +175,7 @@ async def test_where_the_port_is_taken_a_node_runs_on_udp_alone(admission, obser
     assert "no media over TCP" in caplog.text
 
 
+@pytest.mark.usefixtures("ipv6_loopback")
 async def test_both_address_families_on_one_port(admission, observer):
     node = Node(NodeSettings(udp_host="::", announced=(("127.0.0.1", 0),)), admission, observer)
     await node.start()
