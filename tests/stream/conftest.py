@@ -391,6 +391,7 @@ WAITS = {
     "stream.signal.resources": ("REDEEM_S",),
     "stream.edge.edges": ("REACH_S", "START_S", "BROKEN_S", "_ASK_S"),
     "stream.edge.whep": ("ASK_S",),
+    "stream.edge.checks": ("LOST_S",),
 }
 
 

@@ -138,7 +138,7 @@ async def test_where_no_udp_gets_to_the_origin_it_is_pulled_over_tcp(start, at, 
     await viewer.until(lambda: len(viewer.video()) == 30)
     assert is_gapless(viewer.video())
     assert lost, "UDP is asked first"
-    assert len(origin._tcp) == 1
+    await until(lambda: len(origin._tcp) == 1)
     edge.end(SHOW)
     await until(lambda: len(origin._tcp) == 0)
 
