@@ -35,24 +35,35 @@ export function useWide(): boolean {
 export function Page({ store }: { store: ShowStore }) {
   const wide = useWide();
   useShortcuts(store);
+  const whole = useWhole();
   const problem = store.problem.value;
   const state = store.show.value ? store.state.value : 'loading';
   if (problem) return <NoShow store={store} />;
+  // An upright picture leaves room beside it, and none at its foot: hands and goods are there.
+  const beside = wide && !whole && state === 'live' && store.shape.value !== 'broad';
   return (
-    <div class={`show ${wide ? 'wide' : 'narrow'} is-${state}`} data-testid="show" data-state={state}>
+    <div class={`show ${wide ? 'wide' : 'narrow'} is-${state}${beside ? ' beside' : ''}`} data-testid="show" data-state={state}>
       <a class="skip-link" href="#chat">
         Skip to comments
       </a>
       <TopBar store={store} wide={wide} />
       <main class="show-main">
-        {wide && <ProductsPanel store={store} />}
+        {wide && (
+          <div class="goods">
+            {beside && (
+              <section class="goods-now on-picture" aria-label="On sale now">
+                <OnSale store={store} />
+              </section>
+            )}
+            <ProductsPanel store={store} />
+          </div>
+        )}
         <section class="stage on-picture" aria-label="Picture">
           <Stage store={store} />
           <Cut store={store} />
           <div class="stage-foot">
             {!wide && <Chat store={store} over />}
-            <Outcome store={store} />
-            <Features store={store} />
+            {!beside && <OnSale store={store} />}
           </div>
         </section>
         {wide && <Chat store={store} />}
@@ -67,6 +78,26 @@ export function Page({ store }: { store: ShowStore }) {
       <Toasts />
     </div>
   );
+}
+
+function OnSale({ store }: { store: ShowStore }) {
+  return (
+    <>
+      <Outcome store={store} />
+      <Features store={store} />
+    </>
+  );
+}
+
+/** Whether the picture fills the screen: what is sold has to be on it then. */
+function useWhole(): boolean {
+  const [whole, setWhole] = useState(false);
+  useEffect(() => {
+    const tell = () => setWhole(!!document.fullscreenElement);
+    document.addEventListener('fullscreenchange', tell);
+    return () => document.removeEventListener('fullscreenchange', tell);
+  }, []);
+  return whole;
 }
 
 /** Said where the line to the room is cut; comments and stock stand still meanwhile. */

@@ -34,7 +34,7 @@ function LivePicture({ store }: { store: ShowStore }) {
   const video = useRef<HTMLVideoElement>(null);
   const player = useRef<WhepPlayer | null>(null);
   const [watch, setWatch] = useState<{ state: WatchState; problem: Problem | null }>({ state: 'connecting', problem: null });
-  const [shape, setShape] = useState<'none' | 'tall' | 'broad'>('none');
+  const shape = store.shape.value;
   const [moving, setMoving] = useState(false);
   const [muted, setMuted] = useState(true);
   const [stopped, setStopped] = useState(false);
@@ -63,6 +63,7 @@ function LivePicture({ store }: { store: ShowStore }) {
     return () => {
       frames.stop();
       running.stop();
+      store.shape.value = 'none';
       delete window.__hawker;
     };
   }, [show.whep_url]);
@@ -97,7 +98,7 @@ function LivePicture({ store }: { store: ShowStore }) {
         aria-label={`Live picture: ${show.title}`}
         onResize={(event) => {
           const { videoWidth, videoHeight } = event.currentTarget;
-          if (videoWidth) setShape(videoWidth > videoHeight ? 'broad' : 'tall');
+          if (videoWidth) store.shape.value = videoWidth > videoHeight ? 'broad' : 'tall';
         }}
       />
       <div class="shade" />

@@ -32,6 +32,8 @@ export class ShowStore {
   /** Reactions to let float: own ones at once, the room's with each pulse. */
   readonly bursts = signal<{ kind: Reaction; count: number; key: number } | null>(null);
   readonly variantOf = signal<Record<string, string>>({});
+  /** How the picture lies; none before its first frame. */
+  readonly shape = signal<'none' | 'tall' | 'broad'>('none');
   readonly mediaTime = { rtp: null as number | null };
   connection: RoomConnection | null = null;
   /** A peer made while the page loads; whoever takes it owns it. */
