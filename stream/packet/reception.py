@@ -75,7 +75,7 @@ class Reception:
             return None
         full = self.highest + step
         if step > 0:
-            for gap in range(self.highest + 1, full):
+            for gap in range(max(self.highest + 1, full - MAX_MISSING), full):
                 self._missing[gap] = _Gap(now, now + REORDER_S)
             self._bound()
             self.highest = full

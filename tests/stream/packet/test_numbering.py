@@ -9,7 +9,7 @@ from stream.packet.codecs import H264, VP8
 from stream.packet.forwarder import Forwarder, squeeze
 from stream.packet.gather import MAX_PACKETS, Gather
 from stream.packet.keyframes import INTERVAL_S, MAX_TRIES, KeyframeRequests
-from stream.packet.reception import GIVE_UP_S, MAX_JUMP, RETRY_S, Reception
+from stream.packet.reception import GIVE_UP_S, MAX_JUMP, MAX_MISSING, RETRY_S, Reception
 from stream.packet.rtp import Rtp
 from stream.packet.source import Carried, Continuity, Source
 
@@ -99,6 +99,14 @@ def test_a_sender_that_starts_over_a_little_lower_is_noticed_and_repeats_are_not
     for seq in range(100, 200):
         reception.accept(seq, 0, 0)
     assert reception.lost_track
+
+
+def test_of_many_gaps_the_newest_are_asked_for():
+    reception = Reception(1, 90000)
+    reception.accept(10, 0, 0)
+    reception.accept(100, 0, 0)
+    newest = reception.accept(2900, 0, 0)
+    assert reception.wanted(0.02) == list(range(newest - MAX_MISSING, newest))
 
 
 def test_only_a_gap_can_be_filled():
