@@ -7,7 +7,7 @@ import type { PlaceView } from '../core/protocol.ts';
 import type { Line } from '../core/purchase.ts';
 import type { WaitlistRow } from '../core/types.ts';
 import { sayingOf } from '../show/floor.ts';
-import { me, signInUrl } from '../ui/session.ts';
+import { me } from '../ui/session.ts';
 import { Ticks } from '../ui/ticks.ts';
 import type { Waiting } from '../ui/waitlist.tsx';
 import type { Till } from './till.ts';
@@ -60,7 +60,7 @@ export class Counter implements Waiting {
   }
 
   async join(variantId: string, quantity: number): Promise<void> {
-    if (!me.value) return location.assign(signInUrl());
+    if (!me.value) return this.till.signInFirst(() => void this.join(variantId, quantity));
     await this.#work(variantId, () => api.joinWaitlist(variantId, quantity));
   }
 

@@ -6,6 +6,7 @@ import { totals } from '../core/offer.ts';
 import type { Product, Variant } from '../core/types.ts';
 import { CheckoutSheet } from '../show/checkout-sheet.tsx';
 import { Outcome } from '../show/outcome.tsx';
+import { SignInSheet } from '../show/sign-in-sheet.tsx';
 import { Button, LinkButton } from '../ui/button.tsx';
 import { Countdown } from '../ui/countdown.tsx';
 import { Choices, Stepper } from '../ui/field.tsx';
@@ -69,6 +70,7 @@ function Shown({ product, onSold }: { product: Product; onSold: () => void }) {
         <Terms />
       </div>
       <CheckoutSheet store={till} />
+      <SignInSheet store={till} />
     </article>
   );
 }

@@ -219,8 +219,9 @@ function CommentActions({ row, store, onDone }: { row: CommentRow; store: ShowSt
         icon="reply"
         testid="reply"
         onClick={() => {
-          if (!may.includes('say')) return store.open('sign-in');
-          store.replyTo.value = { comment_id: row.comment_id, name: row.name };
+          const reply = () => (store.replyTo.value = { comment_id: row.comment_id, name: row.name });
+          if (!may.includes('say')) return store.signInFirst(reply);
+          reply();
           onDone();
         }}
       >

@@ -9,7 +9,7 @@ import { AddressForm, addressLine } from '../ui/forms/address.tsx';
 import { CardForm } from '../ui/forms/card.tsx';
 import { SignInForm } from '../ui/forms/sign-in.tsx';
 import { Icon, type IconName } from '../ui/icons.tsx';
-import { config, currency, me } from '../ui/session.ts';
+import { config, currency, isNewHere, me } from '../ui/session.ts';
 import { Badge, Skeleton } from '../ui/status.tsx';
 import type { Checkout, CheckoutSheetPlace, Need } from './checkout.ts';
 import './checkout.css';
@@ -69,7 +69,7 @@ export function CheckoutSheet({ store }: { store: CheckoutSheetPlace }) {
 
 function Steps({ need, last }: { need: Need; last: string }) {
   const steps: Need[] = ['sign-in', 'address', 'card', 'review'];
-  const names = ['Sign in', 'Address', 'Card', last];
+  const names = ['Account', 'Address', 'Card', last];
   const at = steps.indexOf(need);
   return (
     <ol class="steps" aria-label="Steps">
@@ -87,7 +87,7 @@ function Step({ checkout, need, lines }: { checkout: Checkout; need: Need; lines
     return (
       <>
         <Summary lines={lines} />
-        <SignInForm start="in" onDone={() => undefined} />
+        <SignInForm start={isNewHere() ? 'up' : 'in'} onDone={() => undefined} />
       </>
     );
   if (checkout.cards.value === null || checkout.addresses.value === null) return <Skeleton height="3.5rem" lines={4} />;

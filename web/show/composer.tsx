@@ -54,7 +54,7 @@ function Writing({ store }: { store: ShowStore }) {
 
   if (me.value === null)
     return (
-      <Button kind="secondary" icon="chat" onClick={() => store.open('sign-in')} testid="sign-in-to-talk">
+      <Button kind="secondary" icon="chat" onClick={() => store.signInFirst(() => input.current?.focus())} testid="sign-in-to-talk">
         Sign in to talk
       </Button>
     );

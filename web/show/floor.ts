@@ -21,7 +21,8 @@ export interface FloorPlace {
   readonly connection: RoomConnection | null;
   readonly mediaTime: { rtp: number | null };
   readonly checkout: Checkout;
-  open(sheet: 'sign-in' | null): void;
+  open(sheet: null): void;
+  signInFirst(then: () => void): void;
 }
 
 /** What the last try came to, shown on its card until the next one. */
@@ -199,7 +200,7 @@ export class Floor implements Waiting {
   // --- the waitlist -------------------------------------------------------------------------------------------
 
   async join(variantId: string, quantity: number): Promise<void> {
-    if (!me.value) return this.store.open('sign-in');
+    if (!me.value) return this.store.signInFirst(() => void this.join(variantId, quantity));
     await this.#work(variantId, async () => {
       const ack = await this.#room.send({ type: 'join_waitlist', variant_id: variantId, quantity });
       if (ack.place) this.hearPlace(ack.place);

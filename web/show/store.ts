@@ -78,6 +78,7 @@ export class ShowStore {
   readonly staff = computed(() => (this.you.value?.roles.length ?? 0) > 0);
   readonly canModerate = computed(() => this.you.value?.may.includes('delete_comment') ?? false);
 
+  #wanted: (() => void) | null = null;
   #burstKey = 0;
   #ownReactions = new Map<Reaction, number>();
   readonly #reactions: ReactionFold;
@@ -158,7 +159,14 @@ export class ShowStore {
   }
 
   open(sheet: SheetName): void {
+    if (!me.value) this.#wanted = null;
     this.sheet.value = sheet;
+  }
+
+  /** For what a guest tapped: it is done once the room knows who they are, unless they turn away. */
+  signInFirst(then: () => void): void {
+    this.open('sign-in');
+    this.#wanted = then;
   }
 
   openProduct(productId: string): void {
@@ -171,7 +179,7 @@ export class ShowStore {
   }
 
   react(kind: Reaction): void {
-    if (!this.you.value?.may.includes('react')) return this.open('sign-in');
+    if (!this.you.value?.may.includes('react')) return this.signInFirst(() => this.react(kind));
     this.#ownReactions.set(kind, (this.#ownReactions.get(kind) ?? 0) + 1);
     this.#burst(kind, 1);
     this.#reactions.tap(kind);
@@ -190,12 +198,7 @@ export class ShowStore {
     connection.listen({
       onState: (state, events) => this.#onState(state, events),
       onStatus: (status, code) => this.#onStatus(status, code),
-      onYou: (you) => {
-        this.you.value = you;
-        this.floor.ticks.poke();
-        this.floor.ask();
-        void this.checkout.lookUp();
-      },
+      onYou: (you) => this.hearYou(you),
       onPulse: ({ viewers, reactions }) => {
         this.viewers.value = viewers;
         for (const [kind, count] of Object.entries(reactions)) this.#others(kind as Reaction, count);
@@ -206,6 +209,17 @@ export class ShowStore {
     });
     connection.start();
     this.#renewOnSignIn();
+  }
+
+  hearYou(you: You): void {
+    this.you.value = you;
+    this.floor.ticks.poke();
+    this.floor.ask();
+    void this.checkout.lookUp();
+    if (!you.user_id) return;
+    const wanted = this.#wanted;
+    this.#wanted = null;
+    wanted?.();
   }
 
   async #ticket(): Promise<string | null> {

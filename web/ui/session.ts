@@ -17,6 +17,28 @@ export async function loadSession(): Promise<void> {
   const [settings, who] = await Promise.all([api.config(), api.me()]);
   config.value = settings;
   me.value = who.user;
+  if (who.user) rememberDevice();
+}
+
+// --- whether somebody was ever signed in here ------------------------------------------------------------------
+
+const KNOWN_KEY = 'hawker-known';
+
+export function rememberDevice(): void {
+  try {
+    localStorage.setItem(KNOWN_KEY, '1');
+  } catch {
+    // Private windows without storage: everybody is new there.
+  }
+}
+
+/** Who has most likely no account yet. */
+export function isNewHere(): boolean {
+  try {
+    return localStorage.getItem(KNOWN_KEY) === null;
+  } catch {
+    return true;
+  }
 }
 
 export async function signOut(): Promise<void> {

@@ -364,8 +364,22 @@ describe('publishing', () => {
     Events.made.at(-1)!.say('inactive');
     expect(publisher.state).toBe('live');
     Peer.last.become('closed'); // may come before the word that says why
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(posts()).toBe(1);
     Events.made.at(-1)!.say('inactive', '{"reason": "taken_over"}');
     await vi.advanceTimersByTimeAsync(30_000);
     expect([publisher.state, posts(), problems.at(-1)]).toEqual(['refused', 1, 'taken_over']);
+  });
+
+  it('waits for no word from a node whose events broke off', async () => {
+    const publisher = new WhipPublisher({ url: '/whip', token: 'key' });
+    publisher.start(stream);
+    await settle();
+    Peer.last.become('connected');
+    Peer.last.become('closed');
+    Events.made.at(-1)!.say('error');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(posts()).toBe(2);
+    publisher.stop();
   });
 });

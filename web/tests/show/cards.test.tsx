@@ -16,7 +16,7 @@ let store: ShowStore;
 let sent: { card_id: string | null }[];
 
 const picks = () => [...root.ownerDocument.querySelectorAll<HTMLButtonElement>('[data-testid=pick]')];
-const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+const until = (met: () => void) => vi.waitFor(met, { timeout: 30_000 });
 
 beforeEach(() => {
   document.body.innerHTML = '<div id="app"></div>';
@@ -50,16 +50,17 @@ describe('cards', () => {
   it('that were declined stand behind the others and say so; expired ones can only be seen', async () => {
     store.checkout.cards.value = [OLD, POOR, GOOD];
     store.checkout.buy([LINE as never]);
-    await settle();
+    await until(() => expect(store.checkout.purchase.value.step).toBe('declined'));
     expect(sent.map(({ card_id }) => card_id)).toEqual(['poor']);
-    expect(store.checkout.purchase.value.step).toBe('declined');
     render(<CheckoutSheet store={store} />, root);
     store.checkout.anotherCard();
-    await settle();
-    expect(picks().map((pick) => [pick.querySelector('small')!.textContent, pick.disabled])).toEqual([
-      ['expires 12/2099', false],
-      ['was declined just now', false],
-      ['expired 12/2020', true],
-    ]);
+    const shown = () => picks().map((pick) => [pick.querySelector('small')!.textContent, pick.disabled]);
+    await until(() =>
+      expect(shown()).toEqual([
+        ['expires 12/2099', false],
+        ['was declined just now', false],
+        ['expired 12/2020', true],
+      ]),
+    );
   });
 });

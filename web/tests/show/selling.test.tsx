@@ -6,6 +6,8 @@ import type { CommandWish } from '../../core/room.ts';
 import type { Ack, AuctionView, FlashView, ProductCard, StandingView } from '../../core/protocol.ts';
 import { EMPTY_ROOM, type RoomState } from '../../core/room-state.ts';
 import { Features } from '../../show/features.tsx';
+import { Counter } from '../../shop/counter.ts';
+import { Till } from '../../shop/till.ts';
 import { ShowStore } from '../../show/store.ts';
 import { config, me } from '../../ui/session.ts';
 
@@ -318,3 +320,53 @@ describe('an auction', () => {
   });
 });
 
+describe('what a guest taps', () => {
+  const person = () => me.value!;
+  const YOU = { user_id: 'u1', name: 'Ana', roles: [], may: ['react'] } as never;
+
+  it('is done once they are signed in and the room knows them', async () => {
+    const ana = person();
+    me.value = null;
+    enter({ stock: { v1: 0 } });
+    await store.floor.join('v1', 2);
+    expect([store.sheet.value, sent]).toEqual(['sign-in', []]);
+    me.value = ana;
+    store.open(null);
+    expect(sent).toEqual([]);
+    store.hearYou(YOU);
+    store.hearYou(YOU);
+    await pass(20);
+    expect(sent).toEqual([{ type: 'join_waitlist', variant_id: 'v1', quantity: 2 }]);
+  });
+
+  it('is forgotten where they turn away', async () => {
+    const ana = person();
+    me.value = null;
+    enter({ stock: { v1: 0 } });
+    await store.floor.join('v1', 2);
+    store.open(null);
+    me.value = ana;
+    store.hearYou(YOU);
+    await pass(20);
+    expect(sent).toEqual([]);
+  });
+
+  it('waits in the shop, too, where there is no room', async () => {
+    const ana = person();
+    const asked: string[] = [];
+    enter({});
+    vi.stubGlobal('fetch', async (url: string, init?: { method?: string }) => (asked.push(`${init?.method ?? 'GET'} ${url}`), Promise.reject(new TypeError('no network here'))));
+    const till = new Till();
+    const counter = new Counter(till);
+    for (const stays of [false, true]) {
+      me.value = null;
+      void counter.join('v1', 1);
+      expect(till.sheet.value).toBe('sign-in');
+      if (stays) me.value = ana;
+      till.open(null);
+      await pass(20);
+      expect(asked.filter((ask) => ask.startsWith('POST')).length).toBe(stays ? 1 : 0);
+    }
+    counter.ticks.stop();
+  });
+});

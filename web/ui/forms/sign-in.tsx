@@ -4,7 +4,7 @@ import { asProblem, Problem } from '../../core/problem.ts';
 import type { Me } from '../../core/types.ts';
 import { Button } from '../button.tsx';
 import { Field } from '../field.tsx';
-import { me } from '../session.ts';
+import { me, rememberDevice } from '../session.ts';
 import { ProblemNote } from '../status.tsx';
 
 const PASSWORD_LEAST = 10;
@@ -41,6 +41,7 @@ export function SignInForm(props: { start?: 'in' | 'up'; onDone: (person: Me) =>
         ? await api.signUp({ email, password, display_name: name })
         : await api.signIn({ email, password });
       me.value = person;
+      rememberDevice();
       props.onDone(person);
     } catch (error) {
       setProblem(asProblem(error));
