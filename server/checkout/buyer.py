@@ -112,7 +112,8 @@ class Buyer:
         except (NotPossible, StockShort) as error:
             await self._told(self._gate.release(ShopId(order.shop_id), order_id, only_held=True))
             raise refusal(error.code if isinstance(error, NotPossible) else "sold_out") from error
-        await self._told(self._gate.begin(ShopId(order.shop_id), order_id))
+        if not await self._told(self._gate.begin(ShopId(order.shop_id), order_id)):
+            self._gatekeeper.suspect(ShopId(order.shop_id))
         self._charge(order_id, attempt)
         return view_of(await self.order(order_id, user_id))
 
@@ -141,13 +142,14 @@ class Buyer:
                     continue
             except StoreTrouble as error:
                 raise refusal("unavailable") from error
-            if isinstance(answer, GateRefused):
+            if isinstance(answer, GateRefused) and not answer.by_count:
                 raise refusal(answer.lines[0].code, lines=answer.lines)
             return
         raise refusal("unavailable")
 
-    async def _told(self, call: Awaitable[object]) -> None:
+    async def _told(self, call: Awaitable[bool]) -> bool:
         try:
-            await call
+            return await call
         except GateDown as error:  # mended later
             _LOG.warning("gate_not_told", extra={"error": str(error)})
+            return False

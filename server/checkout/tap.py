@@ -35,6 +35,10 @@ CLOCKS_APART_MS = 500
 OPENINGS = 4  # of a gate that is wiped again and again
 
 
+class _OverCount(Exception):
+    """By the gate's count the buyer has enough."""
+
+
 class Tap:
     """`charge(order_id, attempt)` queues a charge and never waits."""
 
@@ -70,15 +74,18 @@ class Tap:
             raise refusal("bad_order", detail=wrong)
         try:
             if wish.offer_id:
-                return await self._by_offer(wish)
-            position = await self._reserve(wish)
+                return await self._past_gate(wish)
+            try:
+                position = await self._reserve(wish)
+            except _OverCount:
+                return await self._past_gate(wish)
             return await self._write(replace(wish, position=position) if position else wish)
         except StoreTrouble as error:
             _LOG.warning("tap_unsure", extra={"order_id": wish.order_id, "error": str(error)})
             raise refusal("unavailable") from error
 
-    async def _by_offer(self, wish: Wish) -> OrderView:
-        """Units that are set aside: past the gate, which is told. Raises Refusal."""
+    async def _past_gate(self, wish: Wish) -> OrderView:
+        """Units that are set aside, or a buyer for whom the gate may count too much. Raises Refusal."""
         decision = await self._writer.place(wish)
         match decision:
             case Placed():
@@ -97,13 +104,13 @@ class Tap:
             await self._gate.restore(wish.shop_id, wish.order_id, wish.user_id, lines, flashes, counted=True)
         except GateDown as error:  # mended later
             _LOG.warning("gate_not_told", extra={"order_id": wish.order_id, "error": str(error)})
-        if placed.unclaimed:
+        if placed.unclaimed or not wish.offer_id:
             self._gatekeeper.suspect(wish.shop_id)
 
     async def _reserve(self, wish: Wish) -> int | None:
         """Return when the units are held, or the order is there already: its position in a drop.
 
-        Raises Refusal.
+        Raises Refusal, _OverCount.
         """
         for _ in range(OPENINGS):
             began_s = time.perf_counter()
@@ -121,6 +128,8 @@ class Tap:
                 case GateReused():
                     await self._unless_there(wish, Refused("order_id_reused"))
                     return None
+                case GateRefused(by_count=True):
+                    raise _OverCount
                 case GateRefused(lines=lines):
                     await self._unless_there(wish, Refused(lines[0].code, lines))
                     return None

@@ -30,6 +30,12 @@ class GateClosed:
 class GateRefused:
     lines: tuple[LineRefused, ...]
 
+    @property
+    def by_count(self) -> bool:
+        """Only for what the buyer has already. Stock mends itself in the gate, that count does not: where
+        nobody told it of a refund, PostgreSQL would say yes."""
+        return all(line.code == "buyer_limit" for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class GateReused:

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from overlay.ports import Refusal
 from server.checkout.charge import ChargeQueue
+from server.checkout.ports import GateDown
+from server.jobs.refunds import Refunds
 from server.shop.ids import OrderId, UserId
 
 from .world import World
@@ -109,6 +111,34 @@ async def test_a_buyers_limit_counts_earlier_orders(world: World) -> None:
     assert again.code == "buyer_limit"
     await world.queue.idle()
     assert await world.stock_of(variant) == (5, 0, 4)
+
+
+async def test_a_gate_that_counts_too_much_refuses_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was away when a refund was carried out."""
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise GateDown("away")
+
+    variant, ada = await world.variant(4, limit=1), await world.person()
+    first = world.wish(ada, (variant, 1))
+    await world.charged(first)
+    await world.shopkeeper.refund(first.order_id, 1_490, "late", ada, restock=True)
+    with monkeypatch.context() as gone:
+        gone.setattr(world.gate, "forget", away)
+        await Refunds(world.refunds, world.refund_book, world.provider).run()
+    declined = world.wish(ada, (variant, 1), card_id=await world.card(ada, "declined"))
+    await world.charged(declined)
+    assert await world.state(declined.order_id) == "declined"
+    await world.buyer.retry(declined.order_id, ada, await world.card(ada, "paid"))
+    await world.queue.idle()
+    assert await world.state(declined.order_id) == "paid"
+    assert (await refused(world.tap.buy(world.wish(ada, (variant, 1))))).code == "buyer_limit"
+    while await world.gatekeeper.mend(world.shop_id):
+        pass
+    await world.assert_gate_agrees()
+    await world.assert_books_balance()
 
 
 async def test_the_ledger_knows_the_limit_without_the_gate(world: World) -> None:
