@@ -42,5 +42,5 @@ export default defineConfig({
     },
   },
   server: { host: '127.0.0.1' },
-  test: { include: ['**/*.test.ts', '**/*.test.tsx'], exclude: ['node_modules/**', 'dist/**'], environment: 'node' },
+  test: { include: ['**/*.test.ts', '**/*.test.tsx'], exclude: ['node_modules/**', 'dist/**'], environment: 'node', testTimeout: 60_000, hookTimeout: 60_000 },
 });

@@ -10,8 +10,8 @@ import { leave, postOffer } from './media.ts';
 import { asProblem, type Problem } from './problem.ts';
 
 const SILENT_MS = 1_000;
-/** A closed path may be faster than the word that says why it was closed. */
-const LAST_WORD_MS = 500;
+/** A closed path may be faster than the word that says why it was closed: the events bring it, or break off. */
+const LAST_WORD_MS = 5_000;
 
 export interface LinkLimits {
   postMs: number;
@@ -45,6 +45,10 @@ export class MediaLink {
 
   get isConnected(): boolean {
     return !this.#isOver && this.peer.connectionState === 'connected';
+  }
+
+  get #isBroken(): boolean {
+    return ['failed', 'closed'].includes(this.peer.connectionState);
   }
 
   async begin(url: string, offer: Promise<string>, described: Promise<void>): Promise<void> {
@@ -82,8 +86,8 @@ export class MediaLink {
       this.#later.clear();
       this.#listen();
       this.hooks.connected();
-    } else if (state === 'failed' || state === 'closed') {
-      if (this.hooks.displaced) this.#later.in(LAST_WORD_MS, () => this.#lose(null));
+    } else if (this.#isBroken) {
+      if (this.hooks.displaced && this.#events) this.#later.in(LAST_WORD_MS, () => this.#lose(null));
       else this.#lose(null);
     } else if (state === 'disconnected') {
       this.#later.in(this.limits.disconnectedMs, () => this.#lose(null));
@@ -96,7 +100,7 @@ export class MediaLink {
     this.#events = new EventSource(`${this.#resource}/sse?events=reconnect${displaced ? ',inactive' : ''}`);
     this.#events.addEventListener('reconnect', () => !this.#isOver && this.hooks.askedAway());
     if (displaced) this.#events.addEventListener('inactive', ({ data }) => JSON.parse(data).reason === 'taken_over' && this.#lose(displaced()));
-    this.#events.addEventListener('error', () => void this.#verify());
+    this.#events.addEventListener('error', () => (this.#isBroken ? this.#lose(null) : void this.#verify()));
   }
 
   /** The events broke off: where nothing comes by the peer either, the node is dead, long before ICE says so. */
