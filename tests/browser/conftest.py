@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Error, Page, expect, sync_playwright
 
-FLAGS = [
-    "--no-sandbox",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream=fps=30",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
+from tests import chromium as installed
+
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
+SLOW_CAMERA = "--use-fake-device-for-media-stream=fps=15"  # half the work; the last of two switches counts
 AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE_MS = 60_000  # five browsers and the whole demo share two cores
+PATIENCE_MS = 120_000  # five pages, their cameras and the whole demo share two cores with whatever else runs
+PATIENCE_S = PATIENCE_MS / 1000
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -64,16 +61,31 @@ def demo(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], i
         yield Demo(json.loads(line), scratch / "data")
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE_S)
         process.stdout.close()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=installed.PATH, args=[*installed.FLAGS, SLOW_CAMERA], timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What every page showed when a test failed stands in its report."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("chromium")
+    if report.when == "call" and report.failed and browser:
+        for page in [page for context in browser.contexts for page in context.pages]:
+            with contextlib.suppress(Error):
+                words = page.locator("body").inner_text(timeout=10_000)
+                report.sections.append((page.url, " | ".join(words.split("\n"))[:2000]))
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +97,16 @@ class Person:
 
     def open(self, path: str) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
         page.goto(path if path.startswith("http") else f"{self.origin}{path}")
         return page
 
     def api(self, method: str, path: str, body: object = None) -> APIResponse:
         return self.context.request.fetch(
-            f"{self.origin}{path}", method=method, data=body, headers={"Origin": self.origin}
+            f"{self.origin}{path}",
+            method=method,
+            data=body,
+            headers={"Origin": self.origin},
+            timeout=PATIENCE_MS,
         )
 
 
@@ -125,6 +140,7 @@ def visit(demo: Demo, chromium: Browser, signed_in: Callable[[str], Any]) -> Ite
             storage_state=signed_in(role) if role else None,
             reduced_motion="reduce",  # nothing is half faded in when it is looked at
         )
+        context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         return Person(context, demo.web_url)
 
@@ -133,8 +149,36 @@ def visit(demo: Demo, chromium: Browser, signed_in: Callable[[str], Any]) -> Ite
         context.close()
 
 
+SETTLED = """
+async (patienceMs) => {
+  const ends = performance.now() + patienceMs;
+  const frame = () => new Promise(requestAnimationFrame);
+  const moves = () => document.getAnimations().some((one) => one.playState === 'running');
+  await document.fonts.ready;
+  do {
+    if (performance.now() > ends) throw new Error('something is still to come, or moves');
+    await frame();
+    await frame();
+  } while (document.querySelector('.skeleton') || moves());
+}
+"""
+
+
 def violations(page: Page) -> list[str]:
-    """What axe-core finds: rule, help, and the first place."""
-    page.evaluate(AXE.read_text())  # not a script tag: the pages' content security policy refuses those
+    """What axe-core finds once the page has come to rest: rule, help, and the first place."""
+    page.evaluate(SETTLED, PATIENCE_MS)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())  # not a script tag: the pages' content security policy refuses those
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [f"{v['id']}: {v['help']} ({v['nodes'][0]['html'][:160]})" for v in found["violations"]]
+
+
+def until(condition: Callable[[], object], page: Page | None = None) -> None:
+    """Asks until it is so. With a page whose frames a test answers, those are answered meanwhile."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends_s, "it never came true"
+        if page:
+            page.wait_for_timeout(50)
+        else:
+            time.sleep(0.05)

@@ -11,6 +11,8 @@ from typing import Any
 import uuid_utils
 from playwright.sync_api import Page, WebSocketRoute
 
+from tests.browser.conftest import until
+
 Frame = dict[str, Any]
 Answer = Callable[[Frame], list[Frame]]
 VIEWER = ["say", "react", "buy", "join_waitlist", "leave_waitlist", "bid", "retract_bid"]
@@ -79,11 +81,7 @@ class Stage:
 
     def wait(self, page: Page) -> None:
         """Until the page has come into the room."""
-        for _ in range(100):
-            if self._welcomed:
-                return
-            page.wait_for_timeout(100)
-        raise AssertionError("the page did not come into the room")
+        until(lambda: self._welcomed, page)
 
     def cut_off(self) -> None:
         """Close the line and answer no other, until `cut` is false again."""

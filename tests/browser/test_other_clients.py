@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Demo, Person
+from tests.browser.conftest import Demo, Person, until
 from tests.browser.picture import seen_moving
 
 pytestmark = pytest.mark.browser
@@ -26,7 +26,7 @@ async (url) => {
 """
 PUBLISH = """
 async ([endpoint, authkey]) => {
-  const late = new Promise((_, never) => setTimeout(() => never(new Error('not in 20 s')), 20_000));
+  const late = new Promise((_, never) => setTimeout(() => never(new Error('not on air')), 120_000));
   const client = new WHIPClient({ endpoint, opts: { authkey, iceServers: [], noTrickleIce: true } });
   window.client = client;
   const camera = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
@@ -44,6 +44,11 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (out / "players.js").read_text()
 
 
+def on_air(person: Person, show_id: str) -> None:
+    """The player asks once: there must be a picture by then."""
+    until(lambda: person.api("GET", f"/api/shows/{show_id}").json()["picture"] == "live")
+
+
 def bare_page(person: Person, clients: str) -> Page:
     """A document of the demo's origin that is nothing of ours, with the clients on it."""
     page = person.open("/studio/none")
@@ -54,7 +59,9 @@ def bare_page(person: Person, clients: str) -> Page:
 def test_a_player_of_another_maker_plays_the_show(
     demo: Demo, visit: Callable[..., Person], clients: str
 ) -> None:
-    page = bare_page(visit(), clients)
+    viewer = visit()
+    page = bare_page(viewer, clients)
+    on_air(viewer, demo.report["show_id"])
     page.evaluate(PLAY, demo.report["whep_url"])
     seen_moving(page)
     page.evaluate("player.destroy()")
@@ -68,10 +75,7 @@ def test_a_publisher_of_another_maker_goes_on_air(
     host.evaluate(PUBLISH, [whip["url"], whip["token"]])
     viewer = visit()
     page = bare_page(viewer, clients)
-    for _ in range(40):  # the player asks once: there must be a picture by then
-        if viewer.api("GET", f"/api/shows/{whip['show_id']}").json()["picture"] == "live":
-            break
-        page.wait_for_timeout(250)
+    on_air(viewer, whip["show_id"])
     page.evaluate(PLAY, whip["whep_url"])
     seen_moving(page)
     host.evaluate("client.destroy()")

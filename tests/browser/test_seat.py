@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import uuid_utils
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import PHONE, Demo, Person
+from tests.browser.conftest import DESKTOP, PATIENCE_MS, PATIENCE_S, PHONE, SETTLED, Demo, Person
 from tests.browser.picture import seen_moving
 from tests.browser.selling_stage import Stage, card_of, empty_room
 from tests.browser.test_pages import Products, leading
@@ -63,10 +64,12 @@ def staged(demo: Demo, visit: Visit, viewport: dict[str, int]) -> tuple[Page, St
     return page, stage, products_of(person, demo.report["show_id"])
 
 
-def box_of(page: Page, selector: str) -> Box:
-    measured = page.locator(selector).first.bounding_box()
-    assert measured, selector
-    return {side: measured[side] for side in ("x", "y", "width", "height")}
+BOXES = """
+(tools) => tools.map((tool) => {
+  const { x, y, width, height } = document.querySelector(tool)?.getBoundingClientRect() ?? {};
+  return width && height ? [tool, { x, y, width, height }] : [tool, null];
+})
+"""
 
 
 def overlap(one: Box, other: Box) -> bool:
@@ -87,17 +90,24 @@ def test_nothing_lies_over_anything(demo: Demo, visit: Visit) -> None:
         expect(page.get_by_text("want it")).to_be_attached()
         for screen, viewport in SCREENS.items():
             page.set_viewport_size(viewport)
-            page.wait_for_timeout(250)
-            check_places({tool: box_of(page, tool) for tool in TOOLS}, viewport, screen)
+            page.evaluate(SETTLED, PATIENCE_MS)
+            ends_s = time.monotonic() + PATIENCE_S
+            while wrong := misplaced(page, viewport):
+                assert time.monotonic() < ends_s, f"{screen}: {wrong}"
+                page.wait_for_timeout(50)
 
 
-def check_places(boxes: dict[str, Box], viewport: ViewportSize, screen: str) -> None:
-    for tool, box in boxes.items():
-        assert box["x"] >= -1, f"{screen}: {tool}"
-        assert box["x"] + box["width"] <= viewport["width"] + 1, f"{screen}: {tool} leaves it"
-        assert box["y"] + box["height"] <= viewport["height"] + 1, f"{screen}: {tool} leaves it"
-    for one, other in combinations(boxes, 2):
-        assert not overlap(boxes[one], boxes[other]), f"{screen}: {one} lies over {other}"
+def misplaced(page: Page, viewport: ViewportSize) -> list[str]:
+    boxes: dict[str, Box | None] = dict(page.evaluate(BOXES, TOOLS))
+    seen = {tool: box for tool, box in boxes.items() if box}
+    wrong = [f"{tool} is not there" for tool in boxes.keys() - seen.keys()]
+    wrong += [f"{tool} leaves it" for tool, box in seen.items() if not is_within(box, viewport)]
+    return wrong + [f"{a} lies over {b}" for a, b in combinations(seen, 2) if overlap(seen[a], seen[b])]
+
+
+def is_within(box: Box, viewport: ViewportSize) -> bool:
+    right, bottom = box["x"] + box["width"], box["y"] + box["height"]
+    return box["x"] >= -1 and right <= viewport["width"] + 1 and bottom <= viewport["height"] + 1
 
 
 def test_a_cut_line_is_said_and_unsaid(demo: Demo, visit: Visit) -> None:
@@ -110,8 +120,9 @@ def test_a_cut_line_is_said_and_unsaid(demo: Demo, visit: Visit) -> None:
 
 
 def test_the_picture_has_a_window_of_its_own_and_the_whole_screen(demo: Demo, visit: Visit) -> None:
-    page = visit("viewer").open(f"/shows/{demo.report['show_id']}")
-    seen_moving(page)
+    page, stage, products = staged(demo, visit, DESKTOP)
+    stage.snapshot["pin"] = card_of(products[0])
+    stage.reset()
     floats, whole = page.get_by_test_id("float"), page.get_by_test_id("fullscreen")
     for tool in (floats, whole):
         tool.click()

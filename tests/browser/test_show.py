@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ import pytest
 import uuid_utils
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Demo, Person
+from tests.browser.conftest import PATIENCE_S, Demo, Person, until
 from tests.browser.picture import seen_moving
 
 pytestmark = pytest.mark.browser
@@ -26,16 +26,12 @@ ENDED = "[data-outcome=paid], [data-outcome=sold_out], [data-testid=waitlist]"
 
 def ask(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end on a loop of its own: Playwright's own loop runs in this thread."""
-
-    result: list[Any] = []
-    thread = threading.Thread(target=lambda: result.append(asyncio.run(work)))
-    thread.start()
-    thread.join(30)
-    return result[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result(PATIENCE_S)
 
 
 async def _query(url: str, sql: str, *arguments: object) -> list[dict[str, Any]]:
-    connection = await asyncpg.connect(url, timeout=30)
+    connection = await asyncpg.connect(url, timeout=PATIENCE_S)
     try:
         return [dict(row) for row in await connection.fetch(sql, *arguments)]
     finally:
@@ -53,7 +49,7 @@ def payments(demo: Demo) -> list[dict[str, Any]]:
         f"{settings['HAWKER_STRIPE_API_URL']}/v1/_audit",
         headers={"Authorization": f"Bearer {settings['HAWKER_STRIPE_SECRET_KEY']}"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         audit = json.load(answer)
     return list(audit.get("payment_intents") or audit["data"])
 
@@ -98,6 +94,7 @@ def test_two_viewers_watch_talk_and_buy(demo: Demo, visit: Visit) -> None:
     set_stock(console, sand["id"], 7)
     for page in watching:
         expect(page.get_by_test_id("pin-stock")).to_have_attribute("data-available", "7")
+    knows_its_buyer(watching[0])
     watching[0].get_by_test_id("buy").click()
     expect(watching[0].get_by_test_id("outcome")).to_have_attribute("data-outcome", "paid")
     for page in watching:
@@ -129,6 +126,7 @@ def test_the_last_unit_sells_once(demo: Demo, visit: Visit) -> None:
     for tab in tabs:
         expect(tab.get_by_test_id("pin-title")).to_have_text(bowl["title"])
         expect(tab.get_by_test_id("pin-stock")).to_have_attribute("data-available", "1")
+        knows_its_buyer(tab)
     moment_ms = int(time.time() * 1000) + 1_500
     for tab in tabs:
         tab.evaluate(TAP_AT, moment_ms)
@@ -143,12 +141,18 @@ def test_the_last_unit_sells_once(demo: Demo, visit: Visit) -> None:
 
 def settled_stock(demo: Demo, variant_id: str) -> tuple[int, int, int]:
     """Available, held and sold, once no payment is under way."""
-    for _ in range(50):
-        [stock] = rows(demo, "SELECT available, held, sold FROM stock WHERE variant_id = $1", variant_id)
-        if stock["held"] == 0:
-            break
-        time.sleep(0.2)
-    return stock["available"], stock["held"], stock["sold"]
+
+    def stock() -> tuple[int, int, int]:
+        [row] = rows(demo, "SELECT available, held, sold FROM stock WHERE variant_id = $1", variant_id)
+        return row["available"], row["held"], row["sold"]
+
+    until(lambda: stock()[1] == 0)
+    return stock()
+
+
+def knows_its_buyer(page: Page) -> None:
+    """Until one tap is enough: card and address have come."""
+    expect(page.locator("button[data-testid=pay-line]")).to_be_visible()
 
 
 def set_stock(console: Page, variant_id: str, units: int) -> None:

