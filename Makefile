@@ -71,7 +71,7 @@ bench-latency: $(BUILT) chromium ## What the relay adds between two pages, glass
 bench-loss: $(BUILT) chromium ## Whether the picture keeps moving with 5 % loss and 50 ms there and back
 	$(BIN)/python -m loadtests.relay.loss $(ARGS)
 .PHONY: bench-versus
-bench-versus: $(BUILT) ## Our node against a MediaMTX, on one core each. ARGS="--peer ./mediamtx"
+bench-versus: $(BUILT) ## Our node against another relay, on one core each. ARGS="--kind janus --peer /usr/bin/janus"
 	$(BIN)/python -m loadtests.relay.versus $(ARGS)
 
 .PHONY: fuzz soak

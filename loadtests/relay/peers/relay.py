@@ -71,7 +71,7 @@ def listening(
                 _wait_until_it_listens(process, http)
                 yield process.pid
             finally:
-                process.terminate()
+                process.kill()  # asked to end, some wait for everybody to leave
 
 
 def free_port(kind: socket.SocketKind) -> int:
