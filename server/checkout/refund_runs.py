@@ -8,11 +8,12 @@ before counts; the refunds themselves are carried out like any other.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from uuid import UUID, uuid5
 
 from overlay.frames import UserId
 from overlay.ports import Actor, Refusal
-from overlay.selling import CancelAuction, CancelDrop
+from overlay.selling import CancelAuction, CancelDrop, EndFlash, SellingCommand
 from server.checkout.ports import Orders
 from server.checkout.selling import Selling
 from server.shop.changes import NotPossible
@@ -22,6 +23,11 @@ from server.store.refund_runs import Run, RunStore
 
 _LOG = logging.getLogger("hawker.checkout.refund_runs")
 AT_A_TIME = 64
+_CALLS_OFF: Mapping[str, Callable[[str, str], SellingCommand]] = {
+    "drop": lambda command_id, number: CancelDrop(id=command_id, drop_id=number),
+    "auction": lambda command_id, number: CancelAuction(id=command_id, auction_id=number),
+    "flash": lambda command_id, number: EndFlash(id=command_id, flash_id=number),
+}
 _LOOK_AGAIN_S = 1.0
 
 
@@ -72,12 +78,7 @@ class RefundRuns:
         actor = Actor(UserId(run.asked_by), None, "")
         for way, number in await self._store.open_ways(show_id):
             command_id = str(uuid5(UUID(run.id), number))
-            command = (
-                CancelDrop(id=command_id, drop_id=number)
-                if way == "drop"
-                else CancelAuction(id=command_id, auction_id=number)
-            )
             try:
-                await self._selling.sell(show_id, actor, command)
+                await self._selling.sell(show_id, actor, _CALLS_OFF[way](command_id, number))
             except Refusal as refusal:  # it opened, or its hammer fell
                 _LOG.info("not_called_off", extra={"way": way, "id": number, "code": refusal.code})

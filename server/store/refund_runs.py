@@ -74,6 +74,8 @@ GROUP BY r.id, s.title, p.title, u.display_name ORDER BY r.created_at DESC LIMIT
 _OPEN_WAYS = """
 SELECT 'drop' AS way, id::text FROM drops WHERE show_id = $1 AND over_at IS NULL AND state = 'scheduled'
 UNION ALL SELECT 'auction', id::text FROM auctions WHERE show_id = $1 AND state IN ('announced', 'open')
+UNION ALL SELECT 'flash', id::text FROM flash_prices
+WHERE show_id = $1 AND over_at IS NULL AND ends_at > now()
 """
 
 _REACH = f"""
@@ -204,7 +206,8 @@ class RunStore:
         return bool(await self._database.fetchval(_UNDECIDED, run.id))
 
     async def open_ways(self, show_id: str) -> list[tuple[str, str]]:
-        """Drops that have not opened, and auctions before their hammer: ("drop" or "auction", id)."""
+        """Drops that have not opened, auctions before their hammer, flash prices: ("drop", "auction" or
+        "flash", id)."""
         return [(found["way"], found["id"]) for found in await self._database.fetch(_OPEN_WAYS, show_id)]
 
     async def go_on(self, run: Run, delay_s: float) -> None:

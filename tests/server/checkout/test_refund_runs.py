@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from overlay.ports import Refusal
-from overlay.selling import AnnounceAuction, OpenAuction, ScheduleDrop
+from overlay.selling import AnnounceAuction, OpenAuction, ScheduleDrop, StartFlash
 from server.checkout.refund_runs import RefundRuns
 from server.jobs.refunds import Refunds
 from server.shop import settlement
@@ -162,8 +162,9 @@ async def test_an_order_that_is_being_charged_is_waited_for(world: World) -> Non
 
 async def test_a_cancelled_show_sells_nothing_any_more(world: World) -> None:
     staff = await world.person()
-    dropped, auctioned = await world.variant(5), await world.variant(2)
+    dropped, auctioned, cheap = await world.variant(5), await world.variant(2), await world.variant(1)
     await send(world, staff, ScheduleDrop, variant_id=dropped, units=9, opens_in_s=600)
+    await send(world, staff, StartFlash, variant_id=cheap, price_minor=10, duration_s=600)
     terms = {"start_minor": 1_000, "increment_minor": 100, "duration_s": 60}
     await send(world, staff, AnnounceAuction, variant_id=auctioned, **terms)
     auction = await world.pool.fetchval("SELECT id::text FROM auctions")
@@ -175,6 +176,9 @@ async def test_a_cancelled_show_sells_nothing_any_more(world: World) -> None:
     assert await world.pool.fetchval("SELECT state FROM auctions") == "cancelled"
     assert await world.stock_of(dropped) == (5, 0, 0)
     assert await world.stock_of(auctioned) == (2, 0, 0)
+    with pytest.raises(Refusal) as refused:
+        await bought(world, cheap, price=10)
+    assert refused.value.code == "price_changed"
     assert (await seen(world, run)).done_at is not None
     await world.assert_gate_agrees()
 
