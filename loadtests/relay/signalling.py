@@ -93,13 +93,17 @@ _ANSWERED = ("mid", "rtpmap", "fmtp", "rtcp-fb")
 
 
 def answer(text: str, ice: Ice, fingerprint: str) -> str:
-    """To a server's offer of one host's sound and picture, all of which we take, as DTLS client."""
+    """To a server's offer of one host's sound and picture, all of which we take.
+
+    The server is the DTLS client, and begins when it is ready: what we said too early would be lost, and said
+    again after a second.
+    """
     ours = [
         "c=IN IP4 0.0.0.0",
         f"a=ice-ufrag:{ice.ufrag}",
         f"a=ice-pwd:{ice.password}",
         f"a=fingerprint:sha-256 {fingerprint}",
-        "a=setup:active",
+        "a=setup:passive",
         "a=rtcp-mux",
         "a=recvonly",
     ]

@@ -27,7 +27,7 @@ def test_an_answer_takes_all_that_was_offered_but_header_extensions() -> None:
         assert [codec.payloadType for codec in media.rtp.codecs] == [
             codec.payloadType for codec in asked.rtp.codecs
         ]
-        assert (media.direction, media.dtls.role, media.ice.usernameFragment) == ("recvonly", "client", "us")
+        assert (media.direction, media.dtls.role, media.ice.usernameFragment) == ("recvonly", "server", "us")
         assert media.dtls.fingerprints[0].value == FINGERPRINT
         assert media.rtp.headerExtensions == []
     assert "transport-cc" not in text

@@ -11,6 +11,7 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Room:
         except BaseException:
             await self.leave(http, session)
             raise
-        return read_answer(offer), session
+        return replace(read_answer(offer), is_dtls_client=True), session
 
     async def leave(self, http: aiohttp.ClientSession, session: str) -> None:
         with contextlib.suppress(RefusedError):  # gone already
