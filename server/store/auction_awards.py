@@ -12,6 +12,7 @@ from server.shop.auction_award import Offer
 from server.shop.offer import Terms, totals
 from server.store.auctions import LockedAuction
 from server.store.database import Database
+from server.store.for_sale import lock_stock
 from server.store.placing import idempotency_key
 from server.store.pool import Connection, Pool
 from server.store.rows import tell
@@ -89,6 +90,7 @@ async def make_offer(
 ) -> Offer:
     """Write the next offer; with its order, where one can be made. The unit was out of sale before."""
     connection, auction_id, n = locked.connection, locked.head.id, len(before) + 1
+    await lock_stock(connection, locked.head.variant_id)  # what a buyer has of it may grow by a tap
     text = await connection.fetchval(_BUYER, auction_id, user_id)
     buyer = msgspec.json.decode(text, type=Buyer) if text else None
     problem = "gone" if buyer is None else buyer.problem()

@@ -402,6 +402,29 @@ async def test_nobody_wins_more_than_a_buyer_may_have(saleroom: Saleroom) -> Non
     await world.assert_books_balance()
 
 
+async def test_nobody_wins_what_they_bought_at_the_same_moment(saleroom: Saleroom) -> None:
+    world = saleroom.world
+    variant, ada, bob = await world.variant(3, limit=1), await world.person(), await world.person()
+    auction = await saleroom.opened(variant)
+    await saleroom.bid(auction, ada, 9_000)
+    await saleroom.bid(auction, bob, 2_000)
+    tapped = world.wish(await world.person(), (variant, 1))
+    await world.charged(tapped)
+    await saleroom.past_hammer(auction)
+    async with world.pool.acquire() as tap, asyncio.timeout(30):
+        async with tap.transaction():
+            await tap.execute("SELECT FROM stock WHERE variant_id = $1 FOR UPDATE", variant)
+            award = asyncio.create_task(world.auctioneer.run())
+            while not award.done() and not await world.pool.fetchval(
+                "SELECT true FROM pg_locks WHERE NOT granted"
+            ):
+                await asyncio.sleep(0.02)
+            await tap.execute("UPDATE orders SET user_id = $2 WHERE id = $1", tapped.order_id, ada)
+        await award
+    await saleroom.closed(auction)
+    assert [state for _, _, state in await saleroom.offers(auction)] == ["buyer_limit", "paid"]
+
+
 async def test_called_off_before_the_hammer_only(saleroom: Saleroom) -> None:
     world = saleroom.world
     variant = await world.variant(1)
