@@ -52,7 +52,7 @@ const LIMITS = { postMs: 8_000, connectMs: 10_000, disconnectedMs: 4_000 };
 const NOT_LIVE_MOST_MS = 5_000;
 const LOOK_MS = 50;
 /** After this a new session is shown even where the browser doesn't say whether it has decoded a frame. */
-const SEEN_WITHIN_MS = 3_000;
+const SEEN_WITHIN_MS = 10_000;
 
 interface Session {
   link: MediaLink;
