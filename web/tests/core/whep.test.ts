@@ -273,7 +273,9 @@ describe('moving to another node', () => {
     answer = created;
     await vi.advanceTimersByTimeAsync(5_000);
     Peer.last.become('connected');
-    await vi.advanceTimersByTimeAsync(4_000);
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(Peer.made[0]!.closed).toBe(false); // it has decoded nothing yet
+    await vi.advanceTimersByTimeAsync(2_000);
     expect(Peer.made[0]!.closed).toBe(true);
   });
 
