@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -52,7 +53,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], i
     command = [sys.executable, "-m", "server", "demo", "--json", "--port", str(free_ports(6))]
     with (scratch / "demo.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--data", str(scratch / "data")], stdout=subprocess.PIPE, stderr=log
+            [*command, "--data", str(scratch / "data")],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "HAWKER_DIE_WITH_PARENT": "1"},
         )
     assert process.stdout is not None
     try:

@@ -44,9 +44,8 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (out / "players.js").read_text()
 
 
-def on_air(person: Person, show_id: str) -> None:
-    """The player asks once: there must be a picture by then."""
-    until(lambda: person.api("GET", f"/api/shows/{show_id}").json()["picture"] == "live")
+def picture_of(person: Person, show_id: str) -> str:
+    return str(person.api("GET", f"/api/shows/{show_id}").json()["picture"])
 
 
 def bare_page(person: Person, clients: str) -> Page:
@@ -61,7 +60,7 @@ def test_a_player_of_another_maker_plays_the_show(
 ) -> None:
     viewer = visit()
     page = bare_page(viewer, clients)
-    on_air(viewer, demo.report["show_id"])
+    until(lambda: picture_of(viewer, demo.report["show_id"]) == "live")  # the player asks once
     page.evaluate(PLAY, demo.report["whep_url"])
     seen_moving(page)
     page.evaluate("player.destroy()")
@@ -70,12 +69,11 @@ def test_a_player_of_another_maker_plays_the_show(
 def test_a_publisher_of_another_maker_goes_on_air(
     demo: Demo, visit: Callable[..., Person], clients: str
 ) -> None:
-    whip = demo.report["whip"]
-    host = bare_page(visit(), clients)
+    whip, viewer = demo.report["whip"], visit()
+    until(lambda: picture_of(viewer, whip["show_id"]) != "live")  # a host of another test may be leaving
+    host, page = bare_page(visit(), clients), bare_page(viewer, clients)
     host.evaluate(PUBLISH, [whip["url"], whip["token"]])
-    viewer = visit()
-    page = bare_page(viewer, clients)
-    on_air(viewer, whip["show_id"])
+    until(lambda: picture_of(viewer, whip["show_id"]) == "live")
     page.evaluate(PLAY, whip["whep_url"])
     seen_moving(page)
     host.evaluate("client.destroy()")

@@ -86,7 +86,7 @@ def show_ahead(visit: Visit, like: str) -> str:
 def test_what_is_on_air_is_seen_without_scrolling(visit: Visit) -> None:
     for viewport in (PHONE, DESKTOP):
         front = visit(viewport=viewport).open("/")
-        expect(front.get_by_test_id("live-card").get_by_text("Watch")).to_be_in_viewport()
+        expect(front.get_by_test_id("live-card").first.get_by_text("Watch")).to_be_in_viewport()
 
 
 # --- states that a room comes to: its frames are the test's own -----------------------------------------

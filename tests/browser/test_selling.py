@@ -117,7 +117,7 @@ def test_a_drop_opens_for_everyone_and_its_waitlist_moves_up(demo: Demo, visit: 
     bowl = product(producer, show_id, "harbour-bowl")
     variant = bowl["variants"][0]
     page, second = buyer.open(f"/shows/{show_id}"), late.open(f"/shows/{show_id}")
-    wish = {"type": "schedule_drop", "variant_id": variant["id"], "units": 1}
+    wish = {"type": "schedule_drop", "variant_id": variant["id"], "units": 1, "offer_s": 3600}
     command(demo, producer, show_id, **wish, opens_in_s=200)
     for viewer in (page, second):
         show_card(viewer, "drop")
