@@ -1,4 +1,4 @@
-"""Keeps the gates true to PostgreSQL, for every shop that sells right now."""
+"""Keeps the gates true to PostgreSQL, for every shop that sells right now or has lately."""
 
 from __future__ import annotations
 

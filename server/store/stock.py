@@ -74,6 +74,13 @@ WHERE v.id = ANY($1::uuid[])
 GROUP BY v.id, s.variant_id, f.id, d.id
 """
 
+_ON_AIR_SHOPS = """
+SELECT shop_id::text FROM shows WHERE state = 'live'
+UNION SELECT shop_id::text FROM orders WHERE state IN ('charging', 'action_needed')
+UNION SELECT p.shop_id::text FROM stock s JOIN variants v ON v.id = s.variant_id
+  JOIN products p ON p.id = v.product_id WHERE s.updated_at > now() - interval '1 hour'
+"""
+
 
 class StockStore:
     def __init__(self, pool: Pool) -> None:
@@ -155,11 +162,8 @@ class StockStore:
         return [VariantOnAir(*row.values()) for row in rows]
 
     async def shops_on_air(self) -> list[ShopId]:
-        """Shops with a live show, or with orders that are charging."""
-        rows = await self._database.fetch(
-            "SELECT shop_id::text FROM shows WHERE state = 'live'"
-            " UNION SELECT shop_id::text FROM orders WHERE state IN ('charging', 'action_needed')"
-        )
+        """Shops with a live show, with orders that are charging, or whose stock moved lately."""
+        rows = await self._database.fetch(_ON_AIR_SHOPS)
         return [ShopId(row["shop_id"]) for row in rows]
 
 
