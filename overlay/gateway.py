@@ -55,6 +55,8 @@ _quiet.setLevel(logging.WARNING)  # not a line for each connection
 
 BUYING_AT_ONCE = 3
 DRAIN_MORE_S = 5.0
+GOODBYE_S = 3.0
+"""From our close frame to theirs."""
 COME_BACK = "come back elsewhere: resume"
 
 
@@ -138,7 +140,7 @@ class Overlay:
             logger=_quiet,
             ping_interval=20,
             ping_timeout=20,
-            close_timeout=3,
+            close_timeout=GOODBYE_S,
         )
         logger.info("listening on %s:%s", settings.host, self.port)
 

