@@ -17,6 +17,7 @@ from typing import Protocol
 from server.payments.outcomes import CancelOutcome, PaymentView, ProviderRefused
 from server.shop.chain import Fault
 from server.shop.comparison import Difference, Remedy, Theirs, difference, missing
+from server.shop.ids import canonical
 from server.store.book_checks import BookChecks, JobMarks
 from server.store.payment_comparison import ComparisonStore
 
@@ -144,7 +145,7 @@ class ProviderAudit:
 def _theirs(payment: PaymentView) -> Theirs:
     return Theirs(
         payment.id,
-        payment.order_id,
+        canonical(payment.order_id or ""),  # others may name their orders in the same place
         payment.status,
         payment.amount_received_minor,
         payment.amount_refunded_minor,

@@ -72,6 +72,21 @@ async def test_money_for_an_order_that_ended_goes_back(paying: Paying) -> None:
     assert sum(refund["amount"] for refund in intent["refunds"]) == intent["amount_received"]
 
 
+@pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_authenticationRequired"])
+async def test_payments_of_another_shop_in_the_same_account_are_left_alone(paying: Paying, card: str) -> None:
+    query = (
+        "SELECT c.customer_ref, k.payment_method_ref FROM payment_customers c JOIN cards k USING (user_id)"
+    )
+    await paying.person(card)
+    row = await paying.world.pool.fetchrow(query)
+    assert row is not None
+    theirs = {"order_id": "A-17", "amount_minor": 500, "currency": "EUR", "idempotency_key": "theirs"}
+    await paying.gateway.charge(**theirs, customer=row[0], payment_method=row[1])
+    before = await paying.audit()
+    assert (await _checked(paying)).passed
+    assert await paying.audit() == before
+
+
 LIES = {
     "no such order": "SET session_replication_role = replica; DELETE FROM orders",
     "1490 eur": "SET session_replication_role = replica; UPDATE payments SET amount_minor = 1",
