@@ -39,7 +39,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same_for_all")
 
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 60
 _DEADLINES = {
     "overlay.log": ("ShowLog.__init__", "open_redis"),
     "overlay.listener": ("DEADLINE_S",),
@@ -51,7 +51,7 @@ _DEADLINES = {
     "server.checkout.auctions.teller": ("_DEADLINE_S",),
     "server.checkout.ways.announcer": ("DEADLINE_S",),
     "server.embedded.stores": ("_CONNECT_S",),
-    "server.media": ("_DEADLINE_S",),
+    "server.media": ("NODE_LIFE_S", "_DEADLINE_S"),
     "server.routes.health": ("_DEADLINE_S",),
     "server.store.database": ("ACQUIRE_TIMEOUT_S",),
     "server.store.gate_link": ("GateLink.__init__",),
@@ -65,7 +65,7 @@ _DEADLINES = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _stores_may_take_their_time() -> Iterator[None]:
-    """A busy machine holds a store up for seconds. A store that does not answer is what a test makes one."""
+    """A busy machine holds a store, or us, up for seconds. Who is silent is whom a test made so."""
     with pytest.MonkeyPatch.context() as patch:
         for module, names in _DEADLINES.items():
             for name in names:
