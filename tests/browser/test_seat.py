@@ -30,7 +30,8 @@ SCREENS: dict[str, ViewportSize] = {
     "tablet": {"width": 820, "height": 1180},
     "desk": {"width": 1280, "height": 800},
 }
-TOOLS = (".top", ".picture-tools", "[data-testid=pin-place] .pin", ".composer", "[data-testid=comments]")
+PIN, PICTURE = "[data-testid=pin-place] .pin", "[data-testid=video]"
+TOOLS = (".top", ".picture-tools", PIN, ".composer", "[data-testid=comments]")
 
 
 def dear(stage: Stage, products: Products) -> None:
@@ -98,7 +99,10 @@ def test_nothing_lies_over_anything(demo: Demo, visit: Visit) -> None:
 
 
 def misplaced(page: Page, viewport: ViewportSize) -> list[str]:
-    boxes: dict[str, Box | None] = dict(page.evaluate(BOXES, TOOLS))
+    boxes: dict[str, Box | None] = dict(page.evaluate(BOXES, (*TOOLS, PICTURE)))
+    pin, picture = boxes[PIN], boxes.pop(PICTURE)
+    if viewport["width"] >= DESKTOP["width"] and pin and picture and overlap(pin, picture):
+        return ["the pin lies over the upright picture"]
     seen = {tool: box for tool, box in boxes.items() if box}
     wrong = [f"{tool} is not there" for tool in boxes.keys() - seen.keys()]
     wrong += [f"{tool} leaves it" for tool, box in seen.items() if not is_within(box, viewport)]
