@@ -194,6 +194,19 @@ async def test_card_and_address_are_asked_for(world: World) -> None:
     assert await world.gate_says(variant) == 1
 
 
+async def test_a_card_that_has_expired_is_charged_only_where_there_is_no_other(world: World) -> None:
+    variant, ada = await world.variant(2), await world.person("declined")
+    await world.pool.execute("UPDATE cards SET exp_year = 2020, is_default = true")
+    only = world.wish(ada, (variant, 1))
+    await world.charged(only)
+    assert await world.state(only.order_id) == "declined"
+    await world.card(ada, "paid")
+    await world.pool.execute("UPDATE cards SET created_at = now() - interval '1 h' WHERE exp_year = 2040")
+    with_another = world.wish(ada, (variant, 1))
+    await world.charged(with_another)
+    assert await world.state(with_another.order_id) == "paid"
+
+
 async def test_a_decline_gives_the_unit_back_and_a_second_card_may_pay(world: World) -> None:
     variant, ada = await world.variant(1), await world.person("declined")
     wish = world.wish(ada, (variant, 1))
