@@ -49,6 +49,7 @@ PLAY = """async ([base, without]) => {
   await pc.setLocalDescription(await pc.createOffer());
   const response = await fetch(base + '/whep?ticket=view.show',
     {method: 'POST', headers: {'content-type': 'application/sdp'}, body: pc.localDescription.sdp});
+  window.resource = response.headers.get('location');
   const sdp = (await response.text()).split('\\r\\n').filter(line => !without || !line.includes(without));
   await pc.setRemoteDescription({type: 'answer', sdp: sdp.join('\\r\\n')});
 }"""
@@ -57,6 +58,20 @@ VIDEO_STATS = """async () => Object.fromEntries(
   [...await pc.getStats()].map(([, s]) => s)
     .filter(s => s.type === 'inbound-rtp' || s.type === 'transport').map(s => [s.kind || s.type, s]))"""
 
+
+RESTART = """async () => {
+  const offer = await pc.createOffer({iceRestart: true}), answer = pc.remoteDescription.sdp;
+  await pc.setLocalDescription(offer);
+  const line = (sdp, name) => sdp.match(new RegExp(`a=${name}:.*`))[0].trim();
+  const names = ['ice-ufrag', 'ice-pwd'];
+  const headers = {'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*'};
+  const body = names.map(name => line(offer.sdp, name)).join('\\r\\n');
+  const response = await fetch(resource, {method: 'PATCH', headers, body}), ours = await response.text();
+  const sdp = names.reduce(
+    (sdp, name) => sdp.replace(new RegExp(`a=${name}:.*`, 'g'), line(ours, name)), answer);
+  await pc.setRemoteDescription({type: 'answer', sdp});
+  return line(ours, 'ice-ufrag').split(':')[1];
+}"""
 
 PROTOCOL = """async () => {
   const all = new Map((await pc.getStats()).entries());
@@ -78,6 +93,7 @@ async def open_page(node):
             executable_path=chromium.PATH, args=chromium.FLAGS, timeout=PATIENCE_S * 1000
         )
         context = await browser.new_context(permissions=["camera", "microphone"])
+        context.set_default_timeout(PATIENCE_S * 1000)
 
         async def open_page():
             page = await context.new_page()
@@ -215,3 +231,20 @@ async def test_a_page_plays_where_no_udp_gets_through(node, open_page):
     await video_of(node, viewer)
     await is_heard(viewer)
     assert await viewer.evaluate(PROTOCOL) == "tcp"
+
+
+async def test_pages_restart_ice_and_go_on_in_their_sessions(node, open_page):
+    base = f"http://127.0.0.1:{node.http_port}"
+    host, viewer = await open_page(), await open_page()
+    await host.evaluate(PUBLISH, [base, "VP8"])
+    await on_air(node)
+    await viewer.evaluate(PLAY, [base])
+    await frames_at(viewer, 10)
+    sessions = list(node.sessions)
+    for page, session in zip((host, viewer), sessions, strict=True):
+        ufrag = await page.evaluate(RESTART)
+        async with asyncio.timeout(PATIENCE_S):
+            while [own.ufrag for own in session.peer.ice.generations] != [ufrag]:  # until the page uses it
+                await asyncio.sleep(0.02)
+        await frames_at(viewer, len(await viewer.evaluate("frames_")) + 30)
+    assert list(node.sessions) == sessions
