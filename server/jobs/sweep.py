@@ -59,7 +59,7 @@ class EventSweep:
         reached, new = (swept or since) if last else until, 0
         async for event in self._source.events_between(since, None if last else until + 1, _SWEPT):
             new += await self._store.receive_webhook(event.id, event.type, _payload(event))
-            reached = max(reached, event.created)
+            reached = max(reached, min(event.created, now + CLOCKS_APART_S))
         await self._marks.note("sweep", datetime.fromtimestamp(reached, UTC))
         return new if last else max(new, 1)
 
