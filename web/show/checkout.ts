@@ -3,6 +3,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import { api } from '../core/api.ts';
 import { isExpired } from '../core/format.ts';
+import { Later } from '../core/later.ts';
 import { paymentUi } from '../core/payment/index.ts';
 import { asProblem, Problem } from '../core/problem.ts';
 import type { OrderView } from '../core/protocol.ts';
@@ -41,6 +42,7 @@ export interface CheckoutSheetPlace {
 }
 
 const EARLY_MOST_S = 3;
+const WALLET_AGAIN_MS = 2_000;
 const LOOKS_AFTER_MS = [0, 2_000, 6_000];
 
 export class Checkout {
@@ -76,6 +78,7 @@ export class Checkout {
   readonly ready = computed(() => !!me.value && !!this.card.value && !!this.address.value);
 
   readonly #open = new OpenOrders(localStorage);
+  readonly #wallet = new Later();
   #following: AbortController | null = null;
   #payingWith: string | null = null;
   /** Orders that an auction made for its winner: who can't pay is passed over, so no second card is offered. */
@@ -94,10 +97,13 @@ export class Checkout {
     }
     this.showFirstName.value = person.show_first_name;
     const [cards, addresses] = await Promise.allSettled([api.cards(), api.addresses()]);
+    if (me.value?.id !== person.id) return;
     batch(() => {
       if (cards.status === 'fulfilled') this.cards.value = cards.value.cards;
       if (addresses.status === 'fulfilled') this.addresses.value = addresses.value.addresses;
     });
+    // Without them no tap would ever be enough.
+    if (!this.cards.value || !this.addresses.value) this.#wallet.in(WALLET_AGAIN_MS * (1 + Math.random()), () => void this.loadWallet());
   }
 
   async loadOrders(): Promise<void> {

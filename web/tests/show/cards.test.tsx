@@ -40,6 +40,18 @@ afterEach(() => {
 });
 
 describe('cards', () => {
+  it('are asked for again where the shop gave no answer', async () => {
+    vi.useFakeTimers();
+    store.checkout.addresses.value = null;
+    await store.checkout.loadWallet();
+    expect(store.checkout.ready.value).toBe(false);
+    const answers: Record<string, object> = { '/api/me/cards': { cards: [GOOD] }, '/api/me/addresses': { addresses: [{ id: 'a1' }] } };
+    vi.stubGlobal('fetch', async (path: string) => Response.json(answers[path]));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(store.checkout.ready.value).toBe(true);
+    vi.useRealTimers();
+  });
+
   it('are not paid with once they have expired, even the usual one', () => {
     store.checkout.cards.value = [OLD, GOOD];
     expect(store.checkout.card.value?.id).toBe('good');
