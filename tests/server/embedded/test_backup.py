@@ -59,7 +59,7 @@ async def _archived(url: str) -> None:
     try:
         await connection.execute("SELECT pg_logical_emit_message(true, 'test', 'the last of the segment')")
         segment = await connection.fetchval("SELECT pg_walfile_name(pg_switch_wal())")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while await connection.fetchval(_ARCHIVED) < segment:
                 await asyncio.sleep(0.05)
     finally:

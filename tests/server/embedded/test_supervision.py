@@ -143,7 +143,7 @@ asyncio.run(main())
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     status = Path(f"/proc/{pid}/status")
     while status.exists() and "State:\tZ" not in status.read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
