@@ -96,8 +96,12 @@ def _candidates(section: Section, protocol: str) -> list[Address]:
     return [
         (words[4], int(words[5]))
         for words in lines
-        if len(words) > 5 and words[2].lower() == protocol and words[5].isdigit()
+        if len(words) > 5 and words[2].lower() == protocol and _is_port(words[5])
     ]
+
+
+def _is_port(word: str) -> bool:
+    return len(word) < 6 and word.isdecimal() and 0 < int(word) < 65536
 
 
 def _cname(section: Section) -> str:

@@ -130,7 +130,7 @@ class Link:
 
     async def _reach(self, address: Address) -> None:
         """As long as the link lives: one that hears from nobody is soon closed."""
-        with contextlib.suppress(OSError):  # then it is UDP or nothing
+        with contextlib.suppress(OSError, ValueError):  # then it is UDP or nothing
             tunnel = await reach(self._sock, *address)
             self._tunnels.append(tunnel)
             self._checks.add(tunnel.address, self._loop.time())
