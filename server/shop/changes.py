@@ -41,12 +41,12 @@ class NotPossible(Exception):
 
 def settled(order: OrderRecord, attempt: int, answer: Answer, action_deadline_s: float) -> Change:
     """What an answer about one attempt changes; NOTHING where it is no news."""
+    if isinstance(answer, Paid) and _goes_back(order, answer.intent_ref):
+        return NOTHING
     known = order.attempt(attempt)
     state = known.state if known else AttemptState.UNKNOWN
     decision = settlement(order.now(), attempt, state, answer)
     if decision == Settlement() or (known and decision == Settlement(state)):
-        return NOTHING
-    if decision.refund_minor and any(r.payment_intent_ref == answer.intent_ref for r in order.refunds):
         return NOTHING
     taken = decision.step
     return Change(
@@ -65,6 +65,13 @@ def settled(order: OrderRecord, attempt: int, answer: Answer, action_deadline_s:
         charged=_charged(decision, answer),
         news=_settled_news(order, taken.to) if taken else (),
     )
+
+
+def _goes_back(order: OrderRecord, intent_ref: str) -> bool:
+    """Money that came once too often pays for nothing, also where its news is doubled while the order is open
+    again."""
+    own = intent_ref == order.payment_intent_ref
+    return not own and any(refund.payment_intent_ref == intent_ref for refund in order.refunds)
 
 
 def _deadline_s(order: OrderRecord, usual_s: float) -> float:

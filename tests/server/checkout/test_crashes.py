@@ -265,6 +265,29 @@ async def test_money_that_comes_twice_goes_back_once(world: World) -> None:
     assert await world.state(wish.order_id) == "paid"
 
 
+@pytest.mark.parametrize("given_back", [False, True])
+async def test_money_that_goes_back_pays_for_no_second_attempt(world: World, given_back: bool) -> None:
+    """A payment turns up after its order was declined, and is told once more while another card is tried."""
+    variant, ada = await world.variant(1), await world.person("declined")
+    wish = world.wish(ada, (variant, 1))
+    await world.charged(wish)
+    (late,) = world.provider.intents.values()
+    late.status = "paid"
+    assert await world.settler.payment(await world.provider.retrieve(late.id))
+    refunds = Refunds(world.refunds, world.refund_book, world.provider)
+    if given_back:
+        await refunds.run()
+    world.provider.refuse = 1  # the second card's answer is late, too
+    await world.buyer.retry(OrderId(wish.order_id), UserId(ada), await world.card(ada, "paid"))
+    await world.queue.idle()
+    assert not await world.settler.payment(await world.provider.retrieve(late.id))
+    await world.charger.charge(wish.order_id, 2)
+    await refunds.run()
+    assert await world.state(wish.order_id) == "paid"
+    assert [intent.amount - intent.refunded for intent in world.provider.intents.values()] == [0, 1_490]
+    await world.assert_books_balance()
+
+
 async def test_the_gate_is_wiped_in_the_middle(world: World) -> None:
     variant = await world.variant(12)
     people = [await world.person(["paid", "declined"][n % 2]) for n in range(40)]

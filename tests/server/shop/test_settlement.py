@@ -176,7 +176,8 @@ class Life(RuleBasedStateMachine):
         try:
             self.write(fulfilled(self.record(), "staff"))
         except NotPossible:
-            assert self.state not in (OrderState.PAID, OrderState.FULFILLED)
+            kept = self.state in (OrderState.PAID, OrderState.FULFILLED)
+            assert not kept or self.record().promised_back_minor() == TOTAL
 
     @invariant()
     def units_are_in_one_place(self) -> None:
@@ -201,6 +202,9 @@ class Life(RuleBasedStateMachine):
         assert 0 <= self.refunded <= TOTAL
         if self.state in (OrderState.DECLINED, OrderState.CANCELLED, OrderState.CHARGING):
             assert self.intent is None
+        if self.state in (OrderState.PAID, OrderState.FULFILLED):
+            assert self.money[self.intent or ""] + self.refunded == TOTAL
+            assert all(refund.id != f"rf:{self.intent}:extra" for refund in self.refunds)
         if self.state is OrderState.REFUNDED:
             assert own == 0
 
