@@ -319,9 +319,9 @@ async def test_all_events_come_newest_first_over_many_pages(provider: Provider) 
     types = ["payment_intent.created", "payment_intent.succeeded"]
     events = [event async for event in provider.gateway.events_between(0, types=types)]
     assert [event.payment_intent for event in events] == [i for i in reversed(paid) for _ in range(2)]
-    made = events[0].created
-    assert [e async for e in provider.gateway.events_between(0, min(e.created for e in events))] == []
-    assert [e async for e in provider.gateway.events_between(made + 1)] == []
+    first, last = events[-1].created, events[0].created
+    assert [e async for e in provider.gateway.events_between(0, first, types)] == []
+    assert [e async for e in provider.gateway.events_between(last + 1)] == []
 
 
 async def test_a_card_is_saved_shown_and_forgotten(provider: Provider) -> None:
