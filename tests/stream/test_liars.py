@@ -17,7 +17,7 @@ FRAGMENT = {"content-type": "application/trickle-ice-sdpfrag"}
 
 @pytest.fixture
 async def http(node):
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{node.http_port}", timeout=30) as client:
         yield client
 
 

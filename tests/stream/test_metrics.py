@@ -79,7 +79,7 @@ async def test_events_are_told_by_broadcast_and_outlive_their_sessions_not_their
     node, light, camera
 ):
     async def events():
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             told = numbers((await http.get(f"http://127.0.0.1:{node.http_port}/metrics")).text)
         return {name: value for name, value in told.items() if "_events_total" in name and value}
 
