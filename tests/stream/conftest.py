@@ -402,8 +402,8 @@ WAITS = {
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sends packet by packet, and a busy machine takes its time: silence is what a test says it is."""
-    if {"packet", "test_ice.py"} & set(request.path.parts):
-        return  # pure: they say what the time is
+    if {"packet", "test_ice.py", "test_fuzz.py"} & set(request.path.parts):
+        return  # they say what the time is
     for module, names in WAITS.items():
         for name in names:
             monkeypatch.setattr(f"{module}.{name}", PATIENCE_S)
