@@ -88,6 +88,7 @@ def test_saving_one_field_leaves_what_another_set_meanwhile(visit: Visit) -> Non
     product = new_product(producer, "Edited by two", "S")
     page = producer.open(f"/office/catalogue/{product['id']}")
     variant = f"/api/staff/variants/{product['variants'][0]['id']}"
+    expect(page.get_by_test_id("variant-price")).to_have_value("12.00")
     assert other.api("PATCH", variant, {"price_minor": 1500}).ok
     page.get_by_test_id("variant-sku").fill("E-1")
     page.get_by_test_id("save-variant").click()
