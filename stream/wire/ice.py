@@ -75,7 +75,8 @@ class IceLite:
 
     `generations` holds our credentials, those in use first and the newest last: after an ICE restart the old
     ones stay good until the client uses the new ones, so that restarts that fail, however many, leave the
-    session as it was (RFC 9725 4.3.3).
+    session as it was (RFC 9725 4.3.3). Chromium, too, goes on under the old ones where its new ports have
+    found us before our answer has found it.
     """
 
     def __init__(self, local: Credentials, now: float, remote_ufrag: str = "") -> None:
