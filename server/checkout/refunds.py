@@ -82,7 +82,7 @@ class RefundBook:
                 await locked.refunded(ours.id, found.ref)
                 return refunds.refund_done(locked.record, ours)
             case News.FAILED:
-                await locked.refund_failed(ours.id, "failed")
+                await locked.refund_failed(ours.id, "failed", found.ref)
                 return refunds.refund_failed(locked.record, ours, "failed", _BANK_REFUSED)
             case News.RETURNED:
                 await locked.refund_returned(ours.id)

@@ -47,6 +47,7 @@ class RefundRecord(msgspec.Struct, frozen=True):
     state: str
     restock: bool
     refund_ref: str | None = None
+    failure_code: str | None = None
 
 
 class OrderRecord(msgspec.Struct, frozen=True):

@@ -97,11 +97,16 @@ def refund_asked(
 
 
 def refund_done(order: OrderRecord, refund: RefundRecord) -> Change:
-    """The provider gave the money back. In full: the order is refunded, its units perhaps back on sale."""
+    """The provider gave the money back. In full: the order is refunded, its units perhaps back on sale.
+
+    Where it had been taken for refused, it is no longer owed.
+    """
     detail: dict[str, object] = {"amount_minor": refund.amount_minor, "refund": refund.id}
+    was_owed = refund.state == "failed" and refund.failure_code not in _NOT_OWED
+    owed_minor = max(0, order.owed_minor - refund.amount_minor) if was_owed else None
     if refund.payment_intent_ref != order.payment_intent_ref:
-        return Change(event="extra_payment_returned", detail=detail)
-    return _given_back(order, refund.amount_minor, detail)
+        return Change(event="extra_payment_returned", detail=detail, owed_minor=owed_minor)
+    return _given_back(order, refund.amount_minor, detail, owed_minor)
 
 
 def refund_made_there(order: OrderRecord, payment_intent_ref: str, seen: Seen) -> Change:

@@ -154,9 +154,9 @@ class LockedOrder:
         """Somebody gave money back in the provider's dashboard."""
         await refunds.take_over(self.connection, self.record.id, payment_intent_ref, seen)
 
-    async def refund_failed(self, refund_id: str, code: str) -> None:
-        """Nothing went back, and nothing will."""
-        await refunds.give_up(self.connection, refund_id, code)
+    async def refund_failed(self, refund_id: str, code: str, refund_ref: str | None = None) -> None:
+        """Nothing went back, and nothing will. `refund_ref`: of one that the provider has nonetheless."""
+        await refunds.give_up(self.connection, refund_id, code, refund_ref)
 
     async def refund_returned(self, refund_id: str) -> None:
         """What went back was returned by the bank."""

@@ -69,7 +69,7 @@ VALUES ($1, $2, $3, $4, $5, 'there:' || $6::text, $6, true, 'done', now())
 
 # What it would have put back on sale stays sold, unless another refund has put it there meanwhile.
 _GIVEN_UP = """
-UPDATE refunds r SET state = 'failed', failure_code = $2, done_at = now(),
+UPDATE refunds r SET state = 'failed', failure_code = $2, refund_ref = $3, done_at = now(),
                      restock = r.restock AND o.state = 'refunded'
 FROM orders o WHERE r.id = $1 AND o.id = r.order_id
 """
@@ -169,8 +169,9 @@ async def take_over(connection: Connection, order_id: str, payment_intent_ref: s
     await connection.execute(_ENTERED, refund_id, "refund")
 
 
-async def give_up(connection: Connection, refund_id: str, code: str) -> None:
-    await connection.execute(_GIVEN_UP, refund_id, code)
+async def give_up(connection: Connection, refund_id: str, code: str, refund_ref: str | None) -> None:
+    """`refund_ref`: what the provider made of it, where it made anything: older news of it is none then."""
+    await connection.execute(_GIVEN_UP, refund_id, code, refund_ref)
 
 
 async def take_back(connection: Connection, refund_id: str) -> None:

@@ -19,7 +19,7 @@ SELECT json_build_object(
                FROM payment_attempts a WHERE a.order_id = o.id),
   'refunds', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'amount_minor', r.amount_minor,
                 'payment_intent_ref', r.payment_intent_ref, 'state', r.state, 'restock', r.restock,
-                'refund_ref', r.refund_ref)), '[]')
+                'refund_ref', r.refund_ref, 'failure_code', r.failure_code)), '[]')
               FROM refunds r WHERE r.order_id = o.id)
 )::text
 FROM orders o LEFT JOIN users u ON u.id = o.user_id

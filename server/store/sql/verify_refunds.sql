@@ -11,7 +11,7 @@ SELECT 'refunds' AS "table", coalesce(r.id::text, m.refund_ref) AS id,
             ELSE 'carried out: ' || m.given || ' of ' || m.ref || ' (payment ' || m.id || ')'
               || coalesce(', returned: ' || m.returned, '') END AS expected,
        coalesce(r.state || ': ' || r.amount_minor || ' of ' || r.payment_intent_ref, 'missing') AS found
-FROM (SELECT * FROM refunds WHERE state IN ('done', 'returned') OR refund_ref IS NOT NULL) r
+FROM (SELECT * FROM refunds WHERE state IN ('done', 'returned') OR state = 'queued' AND refund_ref IS NOT NULL) r
 FULL JOIN moved m ON m.refund_ref = r.refund_ref
 WHERE m.given IS NULL OR r.id IS NULL OR r.state NOT IN ('done', 'returned') OR r.amount_minor <> m.given
    OR (r.state = 'returned') <> (m.returned IS NOT NULL) OR m.returned <> m.given

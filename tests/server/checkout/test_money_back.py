@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests.commerce.books import read_books
+from server.checkout.refunds import seen
 from server.shop.changes import NotPossible
 from server.store.verify import verify
 
@@ -224,4 +225,20 @@ async def test_a_refund_that_the_bank_refuses_is_owed(paying: Paying, url: str) 
     await paying.refunds_due()
     await paying.news()
     assert await standing(paying) == ("refunded", 0, TOTAL)
+    await assert_books_right(paying, url)
+
+
+async def test_a_late_word_of_a_refund_that_has_failed_changes_nothing(paying: Paying, url: str) -> None:
+    wish = await bought(paying)
+    await paying.faults(once={"reply_lost": 1}, only=REFUNDS)
+    await asked(paying, wish, 600)
+    await paying.refunds_due()
+    intent = await intent_of(paying)
+    (view,) = await paying.checkout.gateway.list_refunds(intent)
+    await paying.bank_returns(view.id)
+    await paying.checkout.refund_book.look(intent)
+    assert await standing(paying) == ("paid", 0, 600)
+    assert not await paying.checkout.refund_book.enter(wish.order_id, intent, seen(view))  # as it was before
+    await paying.checkout.refund_book.look(intent)
+    assert await standing(paying) == ("paid", 0, 600)
     await assert_books_right(paying, url)

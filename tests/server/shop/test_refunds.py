@@ -18,6 +18,7 @@ from server.shop.refunds import (
     news_of,
     refund_asked,
     refund_done,
+    refund_failed,
     refund_returned,
     run_amount_minor,
 )
@@ -171,8 +172,22 @@ def test_what_the_provider_shows_is_news_once() -> None:
     order = msgspec.structs.replace(order, refunds=[known])
     assert news_of(order, ours) is None
     assert news_of(order, replace(ours, gone=True)) == (News.RETURNED, known)
+    failed = msgspec.structs.replace(known, state="failed")
+    assert news_of(msgspec.structs.replace(order, refunds=[failed]), ours) is None  # from before it failed
     twice = Seen("re_3", "0", 500, gone=False)  # under our name: it counts
     assert news_of(order, twice) == (News.MADE_THERE, None)
+
+
+@pytest.mark.parametrize(("code", "owed"), [("insufficient_funds", 0), ("charge_already_refunded", 200)])
+def test_what_was_taken_for_refused_and_went_back_is_owed_no_more(code: str, owed: int) -> None:
+    order = _asked(_paid(owed_minor=0), 500, restock=False)
+    refund = order.refunds[0]
+    owed_before = refund_failed(order, refund, code, "").owed_minor or 0
+    failed = msgspec.structs.replace(refund, state="failed", failure_code=code)
+    order = msgspec.structs.replace(order, refunds=[failed], owed_minor=owed_before or 200)
+    change = refund_done(order, failed)
+    assert change.refunded_minor == 500
+    assert (order.owed_minor if change.owed_minor is None else change.owed_minor) == owed
 
 
 def test_a_wish_for_many_gives_back_what_it_is_about_and_never_more_than_is_left() -> None:
